@@ -60,9 +60,13 @@ REQUIRED_PODS = 3
 POD_TIMEOUT_S = 20.0
 """Timeout for the pods before the fault, and for the pods that wait after the failover."""
 REMOVAL_TIMEOUT_S = 30.0
+"""Timeout for the removal of a namespace, and of all namespaces of killed drills together."""
+NAMESPACE_POLL_INTERVAL_S = 0.2
+MAX_LISTED_NAMESPACES = 500
 
 DRILL_LABEL = "app.kubernetes.io/managed-by"
 DRILL_LABEL_VALUE = "kube_ha.scheduler-drill"
+DRILL_SELECTOR = f"{DRILL_LABEL}={DRILL_LABEL_VALUE}"
 NAMESPACE_PREFIX = "kube-ha-drill-"
 NAMESPACES_PATH = "/api/v1/namespaces"
 
@@ -129,9 +133,10 @@ class Namespaces:
         return name
 
     def list_existing(self) -> list[str]:
-        """Return the names of all namespaces of drills."""
-        selector = quote(f"{DRILL_LABEL}={DRILL_LABEL_VALUE}", safe="")
-        items = self._client.get(f"{NAMESPACES_PATH}?labelSelector={selector}").get("items")
+        """Return the names of the namespaces of drills, of the first ones if there are many."""
+        selector = quote(DRILL_SELECTOR, safe="")
+        query = f"labelSelector={selector}&limit={MAX_LISTED_NAMESPACES}"
+        items = self._client.get(f"{NAMESPACES_PATH}?{query}").get("items")
         names = [
             (item.get("metadata") or {}).get("name")
             for item in items or ()
@@ -141,42 +146,68 @@ class Namespaces:
             name for name in names if isinstance(name, str) and name.startswith(NAMESPACE_PREFIX)
         ]
 
-    def remove(self, name: str, timeout: float = REMOVAL_TIMEOUT_S) -> bool:
+    def remove_existing(self) -> None:
+        """Remove the namespaces of killed drills. Raises KubeError, WatchError after a timeout."""
+        deadline = time.monotonic() + REMOVAL_TIMEOUT_S
+        names = self.list_existing()
+        removed = 0
+        try:
+            for name in names:
+                self.remove(name, deadline - time.monotonic(), wait=False)
+                removed += 1
+        except KubeError:
+            if time.monotonic() < deadline:
+                raise
+            raise WatchError(
+                f"{len(names) - removed} namespaces of earlier drills still exist after"
+                f" {REMOVAL_TIMEOUT_S:g} s, no host was changed; run kubectl delete namespaces"
+                f" -l {DRILL_SELECTOR}"
+            ) from None
+
+    def remove(self, name: str, timeout: float = REMOVAL_TIMEOUT_S, *, wait: bool = True) -> bool:
         """Remove a namespace with its content; return False if it still exists after `timeout`.
 
         Without a controller-manager, the drill removes the content and the finalizers itself.
+        Without `wait`, the result shows only whether the removal is already complete. Raises
+        KubeError, also if the requests take longer than `timeout`.
         """
         path = f"{NAMESPACES_PATH}/{quote(name, safe='')}"
-        with _ignore_missing():
-            managed = bool(self._items(f"{path}/serviceaccounts"))
-            self._client.send("DELETE", f"{path}/pods?gracePeriodSeconds=0")
-            self._client.send("DELETE", path)
-            if not managed:
-                self._finalize(path)
         deadline = time.monotonic() + timeout
-        while True:
-            if not self._exists(path):
-                return True
-            if time.monotonic() >= deadline:
+        with _ignore_missing():
+            managed = bool(self._items(f"{path}/serviceaccounts", deadline))
+            self._send("DELETE", f"{path}/pods?gracePeriodSeconds=0", deadline)
+            self._send("DELETE", path, deadline)
+            if not managed:
+                self._finalize(path, deadline)
+        while self._exists(path, deadline):
+            if not wait or time.monotonic() + NAMESPACE_POLL_INTERVAL_S >= deadline:
                 return False
-            time.sleep(0.2)
+            time.sleep(NAMESPACE_POLL_INTERVAL_S)
+        return True
 
-    def _finalize(self, path: str) -> None:
+    def _finalize(self, path: str, deadline: float) -> None:
         """Remove events and finalizers, as the namespace controller does."""
         # Each pod has an event, so a long measurement creates thousands.
-        self._client.send("DELETE", f"{path}/events", timeout=REMOVAL_TIMEOUT_S)
-        namespace = self._client.get(path)
-        self._client.send("PUT", f"{path}/finalize", {**namespace, "spec": {"finalizers": []}})
+        self._client.send("DELETE", f"{path}/events", timeout=deadline - time.monotonic())
+        namespace = self._send("GET", path, deadline)
+        finalized = {**namespace, "spec": {"finalizers": []}}
+        self._send("PUT", f"{path}/finalize", deadline, finalized)
 
-    def _items(self, path: str) -> list[t.Any]:
-        items = self._client.get(path).get("items")
+    def _items(self, path: str, deadline: float) -> list[t.Any]:
+        items = self._send("GET", path, deadline).get("items")
         return items if isinstance(items, list) else []
 
-    def _exists(self, path: str) -> bool:
+    def _exists(self, path: str, deadline: float) -> bool:
         with _ignore_missing():
-            self._client.get(path)
+            self._send("GET", path, deadline)
             return True
         return False
+
+    def _send(
+        self, method: str, path: str, deadline: float, obj: dict[str, t.Any] | None = None
+    ) -> dict[str, t.Any]:
+        timeout = min(self._client.timeout, deadline - time.monotonic())
+        return self._client.send(method, path, obj, timeout=timeout)
 
 
 @contextlib.contextmanager
@@ -221,9 +252,11 @@ class Watch:
 
     def __enter__(self) -> Watch:
         try:
-            for name in self._namespaces.list_existing():
-                self._namespaces.remove(name, timeout=0)
+            self._namespaces.remove_existing()
             self.namespace = self._namespaces.create()
+        except WatchError:
+            self._close()
+            raise
         except KubeError as error:
             self._close()
             raise WatchError(
@@ -240,9 +273,7 @@ class Watch:
         self.measurement.ended = self.measurement.ended or time.monotonic()
         try:
             # If the play has ended, do not wait for the removal.
-            self.namespace_removed = self._namespaces.remove(
-                self.namespace, timeout=REMOVAL_TIMEOUT_S if self._is_alive() else 0
-            )
+            self.namespace_removed = self._namespaces.remove(self.namespace, wait=self._is_alive())
         except KubeError:
             self.namespace_removed = False
         self._close()
@@ -421,6 +452,8 @@ class Watch:
     def _delete_bound_pods(self, client: Client) -> None:
         limit = time.monotonic() - BOUND_POD_LIFETIME_S
         for pod in self._known_pods():
+            if self._end.is_set():
+                return
             if pod.bound is not None and pod.bound < limit and pod.kept:
                 pod.kept = False
                 with _ignore_missing():

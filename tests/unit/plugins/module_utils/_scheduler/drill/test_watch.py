@@ -185,6 +185,57 @@ def test_deletion_of_many_events_has_a_longer_timeout(cluster: Cluster) -> None:
     assert cluster.namespaces == []
 
 
+@pytest.mark.parametrize("slow", ["DELETE", "GET"])
+def test_thousands_of_namespaces_of_killed_drills_end_at_the_deadline(
+    slow: str, cluster: Cluster, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each request took 0.5 s, so that 20,000 namespaces took hours."""
+    monkeypatch.setattr(watch, "REMOVAL_TIMEOUT_S", 1.5)
+    cluster.namespaces = [f"kube-ha-drill-{number}" for number in range(20_000)]
+    respond = cluster.respond
+
+    def respond_slowly(request: str) -> bytes:
+        if request.startswith(f"{slow} {watch.NAMESPACES_PATH}/"):
+            time.sleep(0.5)
+        return respond(request)
+
+    monkeypatch.setattr(cluster, "respond", respond_slowly)
+    started = time.monotonic()
+    with Server(cluster.respond, Ca().issue()) as server:
+        login = credentials.Credentials(origin="x", server=server.url, insecure=True)
+        with (
+            client.Client([login], timeout=5) as requester,
+            pytest.raises(
+                watch.WatchError, match=r"namespaces of earlier drills still exist after 1\.5 s"
+            ) as caught,
+        ):
+            watch.Namespaces(requester).remove_existing()
+    assert time.monotonic() - started < 8
+    assert 19_990 <= int(str(caught.value).split()[0]) <= 20_000
+    assert str(caught.value).endswith(
+        "no host was changed; run kubectl delete namespaces -l"
+        " app.kubernetes.io/managed-by=kube_ha.scheduler-drill"
+    )
+    assert any("&limit=500" in line for line in cluster.asked)
+
+
+def test_apiserver_that_sends_one_byte_at_a_time_ends_the_removal(cluster: Cluster) -> None:
+    def drip(stream: Any) -> None:
+        while True:
+            stream.sendall(b"H")
+            time.sleep(0.1)
+
+    with Server(lambda _request: drip, Ca().issue()) as server:
+        login = credentials.Credentials(origin="x", server=server.url, insecure=True)
+        started = time.monotonic()
+        with (
+            client.Client([login], timeout=5) as requester,
+            pytest.raises(client.KubeError, match="timed out"),
+        ):
+            watch.Namespaces(requester).remove("kube-ha-drill-x", 0.5)
+    assert time.monotonic() - started < 5
+
+
 def test_pod_whose_creation_is_not_complete_at_the_end_is_included(
     cluster: Cluster, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
