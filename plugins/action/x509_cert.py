@@ -12,6 +12,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     FilesError,
+    LibraryError,
     MissingError,
     X509Error,
 )
@@ -61,7 +62,7 @@ class ActionModule(ActionBase):
             result |= execute(args, task_vars)
         except MissingError as exc:
             result |= self._report_missing(exc)
-        except (X509Error, FilesError) as exc:
+        except (X509Error, FilesError, LibraryError) as exc:
             result |= {"failed": True, "msg": str(exc)}
         result.pop(CSR_KEY, None)
         return result | _results.interpreter_facts(self)

@@ -77,6 +77,13 @@ class FilesError(CollectionError):
     """A file cannot be read or written safely."""
 
 
+class LibraryError(CollectionError):
+    """A Python library is missing.
+
+    This is no X509Error, because no key or certificate is damaged.
+    """
+
+
 class X509Error(CollectionError):
     """A key, a certificate, a CA or an option for them is invalid."""
 

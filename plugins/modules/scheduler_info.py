@@ -487,6 +487,17 @@ python_version:
   returned: always
   type: str
   sample: 3.11.2
+python_path:
+  description: Path of the Python interpreter that ran the module.
+  returned: always
+  type: str
+  sample: /usr/bin/python3
+python_packaged:
+  description:
+    - Whether packages of the distribution add libraries to this Python interpreter. This is not the
+      case in a virtual environment.
+  returned: always
+  type: bool
 missing_libraries:
   description:
     - Python libraries that the modules of this collection need, but that are missing on this host.

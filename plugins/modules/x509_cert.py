@@ -618,16 +618,12 @@ privatekey_backup_file:
   sample: /etc/kubernetes/cert/kube-scheduler-key.pem.20260101T120000.000000Z.bak~
 """
 
-import sys
-
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError, X509Error
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import library
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.arguments import (
     CERTIFICATE_ARGUMENT_RULES,
     CERTIFICATE_ARGUMENTS,
-)
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import (
-    CRYPTOGRAPHY_TRACEBACK,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pair import converge_pair
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
@@ -640,14 +636,10 @@ def main() -> None:
         supports_check_mode=True,
         **CERTIFICATE_ARGUMENT_RULES,
     )
-    if CRYPTOGRAPHY_TRACEBACK:
-        message = (
-            f"the Python library cryptography, 3.3 or newer, is missing for {sys.executable}"
-            " on this"
-            " host; install the package python3-cryptography of the distribution"
-        )
+    message = library.describe_missing_cryptography(" on this host")
+    if message:
         if not module.check_mode:
-            module.fail_json(msg=message, exception=CRYPTOGRAPHY_TRACEBACK)
+            module.fail_json(msg=message, exception=library.CRYPTOGRAPHY_TRACEBACK)
         module.warn(f"{message}; check mode assumes that an earlier task does")
         module.exit_json(changed=True, reasons=["the cryptography library is missing"])
     try:

@@ -39,6 +39,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller_options import (
     require_readable,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import (
+    describe_missing_cryptography,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.provided import ProvidedFile
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _envelope, _vault
@@ -113,7 +116,8 @@ def role_variables(step: Step) -> Vars:
         if cluster.leading
         else [],
     }
-    errors = _variable_errors(step, v, cluster, result)
+    missing = describe_missing_cryptography(" on the controller")
+    errors = [*([missing] if missing else []), *_variable_errors(step, v, cluster, result)]
     if not errors:
         result |= _sans_and_certificates(step, v, cluster)
         errors = _certificate_errors(step, v, result)

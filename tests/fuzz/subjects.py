@@ -94,7 +94,7 @@ class Module(AnsibleModule):
         self.logged: list[str] = []
         try:
             super().__init__(*args, **kwargs)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - any error of Ansible
             # Some versions of Ansible fail if an integer is infinity or if a mapping is a number.
             raise Refused(
                 f"{type(error).__name__} in Ansible itself: {error}", typed=True

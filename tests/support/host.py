@@ -296,6 +296,8 @@ RESULT: dict[str, Any] = {
     "os_families": ["debian"],
     "systemd_version": 252,
     "python_version": "3.11.2",
+    "python_path": "/usr/bin/python3",
+    "python_packaged": True,
     "missing_libraries": [],
     "time": 1_800_000_000.5,
     "user_exists": True,

@@ -12,6 +12,7 @@ from typing import Any
 import settings
 import yaml
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 
 from tests.support.lab import UNIT, Lab, wait_for
@@ -194,7 +195,7 @@ class NextCa:
     def signed(self, certificate: x509.Certificate) -> bool:
         try:
             certificate.verify_directly_issued_by(self.ca.certificate)
-        except Exception:
+        except (InvalidSignature, TypeError, ValueError):
             return False
         return True
 

@@ -18,6 +18,7 @@ MODULE_UTILS = "plugins.module_utils."
 # The list starts with the lowest layer. A file imports only its own layer and lower layers.
 LAYERS = (
     "_errors",
+    "_libraries",
     "_numbers",
     "_durations",
     "_secrets",

@@ -22,6 +22,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     KubeconfigError,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._libraries import (
+    describe_missing,
+    this_interpreter,
+)
 
 if t.TYPE_CHECKING:  # pragma: no cover
     from collections.abc import Mapping
@@ -113,10 +117,8 @@ def parse_kubeconfig(content: bytes, where: str) -> Config:
     The error never contains parts of the file.
     """
     if not HAS_YAML:
-        raise KubeconfigError(
-            f"{where} cannot be read:"
-            " install PyYAML (package python3-yaml, or python3-pyyaml on RHEL)"
-        )
+        missing = describe_missing("yaml", this_interpreter())
+        raise KubeconfigError(f"{where} cannot be read: {missing}")
     try:
         text = content.decode("utf-8-sig")
         documents = list(yaml.load_all(text, Loader=_loader()))

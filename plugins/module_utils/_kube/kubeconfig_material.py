@@ -78,11 +78,10 @@ class MaterialReader:
 
     def can_check(self) -> bool:
         """Return whether the cryptography library is available."""
-        if library.CRYPTOGRAPHY_TRACEBACK is None:
+        missing = library.describe_missing_cryptography()
+        if missing is None:
             return True
-        self.report_missing(
-            "certificates and keys cannot be checked: install the package python3-cryptography"
-        )
+        self.report_missing(f"certificates and keys cannot be checked: {missing}")
         return False
 
 
@@ -216,7 +215,9 @@ def _read_public_key(key: bytes, path: str, where: str) -> bytes:
 def _certificate_public_key(certificate: t.Any, where: str) -> bytes:
     try:
         return encode_public_key(certificate.public_key())
-    except Exception:  # This version of the library does not support the type of the key.
+    except (
+        library.LIBRARY_ERRORS
+    ):  # This version of the library does not support the type of the key.
         raise KubeconfigError(
             f"{where} has a key of an unsupported type; use RSA, ECC or Ed25519"
         ) from None

@@ -39,6 +39,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.kubeconfig
     compare_kubeconfigs,
     summarize_kubeconfig,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._libraries import (
+    describe_missing,
+    this_interpreter,
+)
 
 MAX_KUBECONFIG_BACKUPS = 5
 
@@ -78,10 +82,8 @@ def converge_kubeconfig(module: attributes.FilesModule) -> KubeconfigResult:
     validate_options(params)
     reader = MaterialReader(module, os.path.dirname(path))
     if not kubeconfig.HAS_YAML:
-        reader.report_missing(
-            "kubeconfig files cannot be read or written:"
-            " install the package python3-yaml (python3-pyyaml on RHEL)"
-        )
+        missing = describe_missing("yaml", this_interpreter())
+        reader.report_missing(f"kubeconfig files cannot be read or written: {missing}")
         return {"changed": True, "path": path}
     try:
         plan = _compute_plan(reader, path)

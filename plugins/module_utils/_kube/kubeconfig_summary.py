@@ -153,7 +153,7 @@ def _certificate_facts(data: t.Any) -> list[dict[str, t.Any]] | None:
         content = base64.b64decode(data, validate=True)
     except (TypeError, ValueError, binascii.Error):
         return None
-    if library.CRYPTOGRAPHY_TRACEBACK is None:
+    if library.describe_missing_cryptography() is None:
         return [_describe_certificate(each) for each in parse_certificates(content)] or None
     try:
         ders = [ssl.PEM_cert_to_DER_cert(block.decode()) for block in split_certificates(content)]

@@ -177,6 +177,8 @@ class ModuleResult(t.TypedDict):
     os_families: list[str]
     systemd_version: int
     python_version: str
+    python_path: str
+    python_packaged: bool  # whether packages of the distribution are for this Python
     missing_libraries: list[str]
     time: float
     user_exists: bool

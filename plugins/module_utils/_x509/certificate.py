@@ -12,6 +12,10 @@ import contextlib
 import typing as t
 from datetime import datetime, timedelta
 
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import (
+    LIBRARY_ERRORS,
+    require_cryptography,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.names import (
     describe_general_names,
     describe_name,
@@ -36,14 +40,18 @@ Chain = t.Sequence["x509.Certificate | None"]
 
 
 def parse_certificates(content: bytes) -> list[x509.Certificate | None]:
-    """Return the certificates of a PEM text in order, None for each that cannot be parsed."""
+    """Return the certificates of a PEM text in order, None for each that cannot be parsed.
+
+    Raises LibraryError.
+    """
+    require_cryptography()
     return [_parse(block) for block in split_certificates(content)]
 
 
 def _parse(block: bytes) -> x509.Certificate | None:
     try:
         return x509.load_pem_x509_certificate(block)
-    except Exception:
+    except LIBRARY_ERRORS:
         return None  # Each version of the library raises other types.
 
 
@@ -84,7 +92,7 @@ def read_public_key(certificate: x509.Certificate) -> t.Any:
     """Return the public key; None if the library does not support its type."""
     try:
         return certificate.public_key()
-    except Exception:
+    except LIBRARY_ERRORS:
         return None
 
 
@@ -110,7 +118,7 @@ def read_fields(certificate: x509.Certificate) -> CertificateFields | None:
             "digest": digest.name if digest else None,
             "issuer": describe_name(certificate.issuer),
         }
-    except Exception:
+    except LIBRARY_ERRORS:
         return None
 
 

@@ -37,6 +37,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller
     select_target_options,
     validate_task_options,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import (
+    require_cryptography,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.request import (
     verify_plain_request,
 )
@@ -71,8 +74,9 @@ def prepare_task(
     result cannot sign.
 
     Raises X509Error for an invalid option or CA, MissingError if a file does not exist, and
-    FilesError if it cannot be read.
+    FilesError if it cannot be read. Raises LibraryError if the controller lacks cryptography.
     """
+    require_cryptography(" on the controller")
     reject_internal_options(args)
     given = args if need_key else {k: v for k, v in args.items() if k not in KEY_OPTIONS}
     options = validate_task_options(given, find, need_key=need_key)

@@ -37,6 +37,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller
     select_target_options,
     validate_task_options,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import (
+    require_cryptography,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pem import split_certificates
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.request import verify_request
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.specification import (
@@ -94,8 +97,10 @@ def prepare_external_task(args: t.Mapping[str, t.Any], find: FindFile) -> Extern
     """Validate the options of a task with an external CA, and read its files on the controller.
 
     Raises X509Error for an invalid option, if no CA in the file can sign the certificate, or if
-    the received file is no certificate; MissingError and FilesError as `prepare_task` does.
+    the received file is no certificate; MissingError, FilesError and LibraryError as
+    `prepare_task` does.
     """
+    require_cryptography(" on the controller")
     reject_internal_options(args)
     given = {name: value for name, value in args.items() if name not in KEY_OPTIONS}
     options = validate_task_options(given, find, need_key=False)

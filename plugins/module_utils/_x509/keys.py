@@ -17,12 +17,17 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     X509Error,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import (
+    LIBRARY_ERRORS,
+    require_cryptography,
+)
 
 with contextlib.suppress(ImportError):
-    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
+# Not every public key can verify a signature.
+SIGNATURE_ERRORS: tuple[type[Exception], ...] = (*LIBRARY_ERRORS, AttributeError)
 CURVES = {"secp256r1": 256, "secp384r1": 384, "secp521r1": 521}
 RSA_SIZES = (2048, 8192)
 _MIN_RSA_EXPONENT = 65537
@@ -128,6 +133,7 @@ def parse_private_key(pem: bytes, passphrase: bytes | None, path: str) -> Privat
     Raises X509Error if the text does not contain exactly one key, or if the key is damaged. `path`
     is for the error message.
     """
+    require_cryptography()
     labels = [label for label in _PEM_FORMATS if b"-----BEGIN " + label + b"-----" in pem]
     if len(labels) != 1 or pem.count(b"PRIVATE KEY-----") != 2:
         raise X509Error(
@@ -142,7 +148,7 @@ def parse_private_key(pem: bytes, passphrase: bytes | None, path: str) -> Privat
         private, works = _load_key(
             pem[pem.index(b"-----BEGIN " + label) :], passphrase if encrypted else None
         )
-    except Exception:  # The library raises several types with unhelpful messages.
+    except LIBRARY_ERRORS:  # The messages of the library are unhelpful.
         reason = "the passphrase is incorrect, or the key is damaged; correct or replace it"
         raise X509Error(
             f"{path!r} cannot be read as a private key:"
@@ -174,7 +180,7 @@ def _works(private: t.Any) -> bool:
             )
         elif isinstance(public, ec.EllipticCurvePublicKey):
             public.verify(private.sign(b"", ec.ECDSA(digest)), b"", ec.ECDSA(digest))
-    except Exception:
+    except LIBRARY_ERRORS:
         return False
     return True
 
@@ -246,7 +252,7 @@ def has_valid_signature(signed: t.Any, public: t.Any, content: bytes) -> bool:
             public.verify(signed.signature, content, ec.ECDSA(signed.signature_hash_algorithm))
         else:
             public.verify(signed.signature, content)
-    except (InvalidSignature, UnsupportedAlgorithm, TypeError, ValueError, AttributeError):
+    except SIGNATURE_ERRORS:
         return False
     return True
 

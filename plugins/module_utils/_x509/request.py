@@ -26,6 +26,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys impor
     is_same_key,
     key_kind_of,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import (
+    LIBRARY_ERRORS,
+    require_cryptography,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.names import (
     build_x509_name,
     describe_general_names,
@@ -118,11 +122,12 @@ def matches_request(csr: str | None, public: t.Any, spec: CertificateSpec) -> bo
 
 
 def _load_request(csr: object) -> tuple[x509.CertificateSigningRequest, CertificateFields]:
+    require_cryptography()
     try:
         request = x509.load_pem_x509_csr(str(csr).encode("ascii"))
         request.public_key()
         return request, _read_request(request)
-    except Exception:
+    except LIBRARY_ERRORS:
         raise X509Error(
             "the host's signing request cannot be read; check that the host runs x509_cert of this"
             " collection"

@@ -29,6 +29,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificat
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import (
     has_valid_signature,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import LIBRARY_ERRORS
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.names import (
     build_x509_name,
     describe_name,
@@ -143,7 +144,7 @@ def has_signed(parent: x509.Certificate, child: x509.Certificate) -> bool:
             child.issuer == parent.subject
             and has_valid_signature(child, parent.public_key(), child.tbs_certificate_bytes)
         )
-    except Exception:
+    except LIBRARY_ERRORS:
         return False  # This version of the library does not support the name or the key type.
 
 

@@ -315,7 +315,7 @@ def test_strings_of_extra_vars_keep_their_meaning(tmp_path: Path) -> None:
     run = cluster.run("playbooks/site.yml", *words)
     refused(run, "gather")
     assert (
-        "m2: the Python libraries yaml are missing, and kube_scheduler_manage_packages is false"
+        "m2: the Python library PyYAML is missing for /usr/bin/python3; install the package"
         in run.text
     )
 

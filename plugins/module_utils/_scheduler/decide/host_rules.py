@@ -16,8 +16,16 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport 
     ERROR_MESSAGES,
     is_loopback,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._libraries import (
+    LIBRARIES,
+    Interpreter,
+    describe_missing,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import adopt
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.setting_rules import (
+    PROGRAM_PATH,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.variable_rules import (
     check_checksum,
     list_written_paths,
@@ -205,13 +213,16 @@ def _check_ownership(subject: _Subject) -> t.Iterator[str]:
 
 
 def _check_libraries(subject: _Subject) -> t.Iterator[str]:
-    libraries = subject.facts["missing_libraries"]
-    if not subject.v.manage_packages and libraries:
-        yield (
-            f"{subject.name}: the Python libraries {' and '.join(libraries)} are missing, and"
-            f" {subject.prefix}manage_packages is false; install their packages, or set"
-            " this variable to true"
-        )
+    host = subject.facts
+    path = host["python_path"] if PROGRAM_PATH.fullmatch(host["python_path"]) else "python3"
+    python = Interpreter(path, packaged=host["python_packaged"])
+    if subject.v.manage_packages and python.packaged:
+        return
+    alternative = f"set {subject.prefix}manage_packages to true"
+    if not python.packaged:
+        alternative = "set ansible_python_interpreter to the Python of the distribution"
+    for library in filter(LIBRARIES.__contains__, host["missing_libraries"]):
+        yield f"{subject.name}: {describe_missing(library, python)}, or {alternative}"
 
 
 RULES: tuple[t.Callable[[_Subject], t.Iterator[str]], ...] = (

@@ -344,7 +344,13 @@ def _read_not_after(kept_paths: t.Mapping[str, str]) -> str:
         parse_certificates,
         read_validity,
     )
+    from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import (  # noqa: PLC0415
+        describe_missing_cryptography,
+    )
 
+    # A missing library must not prevent a rollback.
+    if describe_missing_cryptography():
+        return ""
     pem = paths.read(kept_paths["certificate"]) if "certificate" in kept_paths else None
     kubeconfig = (
         static_pod.kubeconfig_path(kept_paths[STATIC_POD])

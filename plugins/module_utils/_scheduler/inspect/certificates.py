@@ -29,6 +29,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificat
     read_fields,
     read_identity,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import (
+    describe_missing_cryptography,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.rules import has_signed
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
 
@@ -41,8 +44,11 @@ def describe_host_certificates(
 ) -> list[facts.HostCertificate]:
     """Describe the certificates in a file and in a kubeconfig, given by their paths.
 
-    Unreadable files are omitted. `authorities` is the PEM text of CAs.
+    Unreadable files are omitted. `authorities` is the PEM text of CAs. Without the cryptography
+    library, the list is empty.
     """
+    if describe_missing_cryptography():
+        return []
     signers = _parse(authorities.encode("ascii", "replace"))
     described = []
     for path, use, content in _read_contents(certificate, kubeconfig):

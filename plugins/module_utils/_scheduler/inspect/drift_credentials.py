@@ -80,9 +80,9 @@ def compare_certificate(desired: DesiredState, module: FileModule) -> tuple[list
     if options is None:
         return [], []
     path, key_path = options["path"], options["privatekey_path"]
-    if library.CRYPTOGRAPHY_TRACEBACK:
-        error = "the Python library cryptography is missing or older than 3.3"
-        return [f"{path}: cannot be compared, because {error}"], []
+    missing = library.describe_missing_cryptography()
+    if missing:
+        return [f"{path}: cannot be compared: {missing}"], []
     task = CheckModeTask(module, options)
     try:
         result = converge_pair(task, current_utc())

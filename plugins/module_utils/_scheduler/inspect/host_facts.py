@@ -17,6 +17,7 @@ import time
 import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._libraries import this_interpreter
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.systemd import (
     active_seconds,
@@ -40,6 +41,8 @@ class HostFacts(t.TypedDict):
     os_families: list[str]
     systemd_version: int
     python_version: str
+    python_path: str
+    python_packaged: bool
     missing_libraries: list[str]
     time: float
     user_exists: bool
@@ -57,12 +60,15 @@ def gather_host_facts(user: str | None, systemd_version: int) -> HostFacts:
     with contextlib.suppress(OSError), open(OS_RELEASE, "rb") as stream:
         text = stream.read(paths.MAX_FILE_BYTES)
     machine = platform.machine()
+    python = this_interpreter()
     return HostFacts(
         hostname=socket.gethostname(),
         architecture=KUBERNETES_ARCHITECTURES.get(machine, machine),
         os_families=parse_os_release(text.decode("utf-8", "replace")),
         systemd_version=systemd_version,
         python_version=platform.python_version(),
+        python_path=python.path,
+        python_packaged=python.packaged,
         missing_libraries=[name for name in REQUIRED_LIBRARIES if not is_installed(name)],
         time=time.time(),
         user_exists=bool(user) and _user_exists(str(user)),

@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from functools import partial
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    LibraryError,
     ProbeError,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.client import (
@@ -32,6 +33,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.lease impo
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import (
     Connection,
     tls_context,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._libraries import (
+    describe_missing,
+    this_interpreter,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.lease_access import (
@@ -90,7 +95,8 @@ def describe_certificate(pem: str) -> facts.Certificate:
     Raises ProbeError if the certificate cannot be read.
     """
     if not is_installed("cryptography"):
-        raise ProbeError("the certificate cannot be read; install python3-cryptography")
+        problem = describe_missing("cryptography", this_interpreter())
+        raise ProbeError(f"the certificate cannot be read: {problem}")
     # This import takes longer than a whole query without probes.
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (  # noqa: PLC0415
         parse_certificates,
@@ -98,7 +104,10 @@ def describe_certificate(pem: str) -> facts.Certificate:
         read_validity,
     )
 
-    certificate = next(iter(parse_certificates(pem.encode("ascii", "replace"))), None)
+    try:
+        certificate = next(iter(parse_certificates(pem.encode("ascii", "replace"))), None)
+    except LibraryError as error:
+        raise ProbeError(f"the certificate cannot be read: {error}") from None
     if certificate is None:
         raise ProbeError("the certificate cannot be parsed; replace it")
     now = datetime.now(timezone.utc)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +93,15 @@ def test_missing_library_is_reported_with_its_package(
     run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        x509_cert, "CRYPTOGRAPHY_TRACEBACK", "Traceback: No module named 'cryptography'"
+        x509_cert.library, "CRYPTOGRAPHY_TRACEBACK", "Traceback: No module named 'cryptography'"
     )
+    monkeypatch.setattr(sys, "prefix", "/usr")
     result = run()
-    assert (result["failed"], "python3-cryptography" in result["msg"]) == (True, True)
+    assert result["failed"]
+    assert result["msg"] == (
+        "the Python library cryptography, 3.3 or newer, is missing for"
+        f" {sys.executable} on this host; install the package python3-cryptography"
+    )
     predicted = run(_ansible_check_mode=True)
     assert (predicted["changed"], predicted.get("failed", False)) == (True, False)
 

@@ -10,6 +10,7 @@ import json
 import os
 import re
 import stat
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -864,18 +865,25 @@ def test_missing_file_is_predicted_in_check_mode(host: Host) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "package"), [("yaml", "python3-yaml"), ("cryptography", "python3-cryptography")]
+    ("target", "prefix", "advice"),
+    [
+        ("yaml", "/usr", "install the package python3-yaml"),
+        ("cryptography", "/usr", "install the package python3-cryptography"),
+        ("yaml", "/venv", f"run {sys.executable} -m pip install 'PyYAML'"),
+        ("cryptography", "/venv", f"run {sys.executable} -m pip install 'cryptography>=3.3'"),
+    ],
 )
 def test_missing_library_is_predicted_in_check_mode(
-    host: Host, monkeypatch: pytest.MonkeyPatch, target: str, package: str
+    host: Host, monkeypatch: pytest.MonkeyPatch, target: str, prefix: str, advice: str
 ) -> None:
+    monkeypatch.setattr(sys, "prefix", prefix)
     if target == "yaml":
         monkeypatch.setattr(kubeconfig, "HAS_YAML", False)
     else:
         monkeypatch.setattr(library, "CRYPTOGRAPHY_TRACEBACK", "Traceback")
     assert host.run(check=True, **host.task())["changed"]
-    assert [warning for warning in host.warnings if package in warning]
-    with pytest.raises(KubeconfigError, match=package):
+    assert [warning for warning in host.warnings if advice in warning]
+    with pytest.raises(KubeconfigError, match=advice):
         host.run(**host.task())
     assert not host.path.exists()
 

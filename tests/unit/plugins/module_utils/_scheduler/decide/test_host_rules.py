@@ -52,6 +52,8 @@ HOST: dict[str, Any] = {
         "static_pod": "",
     },
     "unsafe": [],
+    "python_path": "/usr/bin/python3",
+    "python_packaged": True,
     "missing_libraries": [],
     "obstacles": [],
     "process": {"version": ""},
@@ -367,12 +369,27 @@ def test_missing_version_twin_or_libraries_are_rejected() -> None:
         "m1 and m2 have the same hostname m1.example, but the lease identifies a member by its hostname"
         in host_errors(twins=("m2",))[0]
     )
-    [line] = host_errors(
-        given={"manage_packages": "false"}, missing_libraries=["cryptography", "yaml"]
+    [first, second] = host_errors(
+        given={"manage_packages": "false"}, missing_libraries=["cryptography", "yaml", "other"]
     )
-    assert line.startswith(
-        "m1: the Python libraries cryptography and yaml are missing, and kube_scheduler_manage_packages is false"
+    assert first == (
+        "m1: the Python library cryptography, 3.3 or newer, is missing for /usr/bin/python3;"
+        " install the package python3-cryptography, or set kube_scheduler_manage_packages to true"
     )
+    assert second.startswith("m1: the Python library PyYAML is missing for /usr/bin/python3; ")
+
+
+def test_library_that_no_package_adds_to_a_python_is_rejected() -> None:
+    """A package adds no library to the Python of a virtual environment."""
+    facts = {"missing_libraries": ["cryptography"], "python_packaged": False}
+    [line] = host_errors(**facts, python_path="/opt/venv/bin/python3.11")
+    assert line == (
+        "m1: the Python library cryptography, 3.3 or newer, is missing for"
+        " /opt/venv/bin/python3.11; run /opt/venv/bin/python3.11 -m pip install"
+        " 'cryptography>=3.3', or set ansible_python_interpreter to the Python of the distribution"
+    )
+    [line] = host_errors(**facts, python_path="/x; rm -rf /")
+    assert "; run python3 -m pip install 'cryptography>=3.3', or set" in line
 
 
 def test_small_clock_offset_is_a_warning() -> None:
