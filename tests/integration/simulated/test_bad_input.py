@@ -7,12 +7,14 @@ that Ansible prints the message. Many hosts, each with one error, share a run.
 from __future__ import annotations
 
 import math
+import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.missing_library import environment_without
 from tests.support.pki import Ca, spare
 from tests.support.simulation import Outcome, Simulation, compared
 
@@ -356,3 +358,19 @@ def test_only_installed_binaries_are_recorded_as_owned(tmp_path: Path) -> None:
         for name in cluster.answers
     }
     assert ours == {"m1": [True, False], "m2": [False], "m3": [False]}
+
+
+@pytest.mark.parametrize("way", ["missing", "incomplete"])
+def test_missing_library_on_the_controller_is_named_before_the_first_contact(
+    way: str, tmp_path: Path
+) -> None:
+    """The message once reported a damaged CA key, although the key was intact."""
+    cluster = Simulation(tmp_path, clusters={"kube_masters": ["m1", "m2"]})
+    run = cluster.run(**environment_without("cryptography", way, tmp_path))
+    refused(run)
+    assert (
+        "the Python library cryptography, 3.3 or newer, is missing for"
+        f" {sys.executable} on the controller; run {sys.executable} -m pip install"
+        " 'cryptography>=3.3'"
+    ) in run.text
+    assert "damaged" not in run.text
