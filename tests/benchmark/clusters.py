@@ -30,7 +30,7 @@ from ansible.release import __version__  # noqa: E402
 from tests.support.simulation import Simulation  # noqa: E402
 
 # The simulated hosts report success for these modules.
-BUILTIN_MODULES = ("file", "get_url", "apt", "user")
+BUILTIN_MODULES = ("file", "scheduler_binary", "apt", "user")
 KINDS = ("first rollout", "no-op")
 
 

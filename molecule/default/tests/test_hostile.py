@@ -116,8 +116,8 @@ def test_keys_that_a_hostile_host_adds_decide_nothing(
     put(master, EVIL, json.dumps(evil), "0644")
     before = certificate(master)
     others = {name: pid for name, pid in lab.main_pids().items() if name != "m2"}
-    # The role gets results with additional keys from user, get_url, copy, x509_cert, kubeconfig and
-    # scheduler_fileset.
+    # The role gets results with additional keys from user, scheduler_binary, copy, x509_cert,
+    # kubeconfig and scheduler_fileset.
     master.check_output(
         "rm --recursive $(readlink -f /opt/k8s/bin/kube-scheduler) %s"
         " /var/lib/kube-ha/kube-scheduler/staged",
@@ -132,7 +132,7 @@ def test_keys_that_a_hostile_host_adds_decide_nothing(
     used = {name.rpartition(".")[2] for name in run.runs("m2")}
     assert {
         "scheduler_info",
-        "get_url",
+        "scheduler_binary",
         "x509_cert",
         "kubeconfig",
         "scheduler_fileset",

@@ -62,6 +62,8 @@ def rights_setter(uid: int, gid: int, mode: int) -> t.Callable[[int], None]:
 class Staged:
     """New content for a file, complete and synced in a temporary file next to it.
 
+    The content is one value, or blocks. If the blocks end with an error, no file remains.
+
     The temporary file gets owner, group and mode of the existing file. `attributes` sets what
     requires a path, such as the SELinux context. `rights` sets the permissions by the descriptor:
     a user that replaces the temporary file by a link gains nothing. Raises FilesError.
@@ -70,7 +72,7 @@ class Staged:
     def __init__(
         self,
         path: str,
-        content: bytes,
+        content: bytes | t.Iterable[bytes],
         attributes: t.Callable[[str], object] | None = None,
         rights: t.Callable[[int], object] | None = None,
     ) -> None:
@@ -87,7 +89,7 @@ class Staged:
             self._handle: int | None = handle
             try:
                 with os.fdopen(os.dup(handle), "wb") as stream:
-                    stream.write(content)
+                    stream.writelines([content] if isinstance(content, bytes) else content)
                 if existing is not None:
                     mode = stat.S_IMODE(existing.st_mode)
                     rights_setter(existing.st_uid, existing.st_gid, mode)(handle)

@@ -389,6 +389,17 @@ class Connection(http.client.HTTPConnection):
                 return _read(response)
 
     @contextlib.contextmanager
+    def open(
+        self, path: str, where: str, limits: Exchange, headers: Mapping[str, str]
+    ) -> Iterator[http.client.HTTPResponse]:
+        """Send a GET request, and give access to its response within the block.
+
+        All exchanges with the same limits share them. Raises TransportError with `where`.
+        """
+        with self._limited(limits, where), self._send("GET", path, headers, None) as response:
+            yield response
+
+    @contextlib.contextmanager
     def _limited(self, limits: Exchange, where: str) -> Iterator[None]:
         """Use the limits for one exchange. If it fails, close the connection."""
         self._exchange = limits

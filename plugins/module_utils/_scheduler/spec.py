@@ -64,6 +64,12 @@ OWNER_SPEC: dict[str, t.Any] = {
     "group": {"type": "str"},
     "mode": {"type": "raw"},
 }
+BINARY: dict[str, t.Any] = {
+    "url": {"type": "str", "required": True},
+    "path": {"type": "path", "required": True},
+    "checksum": {"type": "str", "required": True},
+    "timeout": {"type": "float", "default": 900},
+}
 DESIRED_SPEC: dict[str, t.Any] = {
     "version": {"type": "str", "required": True},
     "binary": {"type": "path", "required": True},

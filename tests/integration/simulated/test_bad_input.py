@@ -343,7 +343,7 @@ def test_only_installed_binaries_are_recorded_as_owned(tmp_path: Path) -> None:
     cluster = Simulation(tmp_path, clusters={"kube_masters": ["m1", "m2", "m3"]})
     for name in cluster.answers:
         cluster.empty(name)
-    cluster.answers["m1"]["get_url"] = {"changed": True}
+    cluster.answers["m1"]["scheduler_binary"] = {"changed": True}
     reason = "/opt/k8s/bin/kube-scheduler-v1.37.2: the checksum of the binary was never verified"
     cluster.answers["m3"]["drift"][0]["drift"] = [{"part": "record", "reason": reason}]
     cluster.host_variables = {"m3": {"kube_scheduler_binary_source": "present"}}

@@ -22,7 +22,7 @@ SUBJECT = {"CN": "system:kube-scheduler", "O": "system:kube-scheduler"}
 SANS = ["127.0.0.1", "192.0.2.1", "192.0.2.2", "192.0.2.3"]
 WANTED = parse_certificate_spec(pki.options(subject=SUBJECT, subject_alt_name=SANS))
 AWAITED = ["the certificate is missing"]
-OURS = ("get_url", "copy", "apt", "user")
+OURS = ("scheduler_binary", "copy", "apt", "user")
 
 
 @pytest.fixture

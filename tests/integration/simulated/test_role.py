@@ -290,7 +290,7 @@ def test_unknown_keys_of_a_hostile_host_are_dropped(
 ) -> None:
     """The role drops unknown keys of a hostile host during a whole deployment.
 
-    This includes the results of get_url, copy, apt and user.
+    This includes the results of scheduler_binary, copy, apt and user.
     """
     binary = tmp_path / "release/v1.37.2/bin/linux/amd64/kube-scheduler"
     binary.parent.mkdir(parents=True)
@@ -298,7 +298,7 @@ def test_unknown_keys_of_a_hostile_host_are_dropped(
     for name in cluster.answers:
         cluster.empty(name)
         cluster.answers[name]["stat"] = {"changed": False, "stat": {"exists": False}}
-        for module in ("get_url", "copy", "apt", "user"):
+        for module in ("scheduler_binary", "copy", "apt", "user"):
             cluster.answers[name][module] = {"changed": True}
     controller = {
         "kube_scheduler_binary_source": "controller",
@@ -311,7 +311,7 @@ def test_unknown_keys_of_a_hostile_host_are_dropped(
     assert run.code == 0, run.output
     assert "evil" not in run.output.partition("PLAY RECAP")[2]
     for name in ("m2", "m3"):
-        assert {"apt", "user", "copy" if name == "m3" else "get_url"} <= set(run.calls[name])
+        assert {"apt", "user", "copy" if name == "m3" else "scheduler_binary"} <= set(run.calls[name])
         check_certificate(run.options(name, "x509_cert")[-1]["_certificate"], cluster.ca)
         for module in ("x509_cert", "kubeconfig", "scheduler_fileset", "user", "apt", "drift"):
             told, honest = (

@@ -101,8 +101,8 @@ class HostPlan(t.TypedDict):
     """The desired state of a host. Paths are on the host unless stated otherwise."""
 
     version: str
-    # name, path, link; source: URL, or path on the controller; checksum: as get_url accepts it;
-    # missing: why the binary is unavailable
+    # name, path, link; source: URL, or path on the controller; checksum: as scheduler_binary
+    # accepts it; missing: why the binary is unavailable
     binary: dict[str, str]
     packages: list[str]
     package_manager: str
