@@ -30,7 +30,9 @@ options:
     type: str
     required: true
   path:
-    description: Absolute path of the binary on the host. Its directory must exist.
+    description:
+      - Absolute path of the binary on the host. Its directory must exist.
+      - Without O(mode), the permissions of the binary are V(0755).
     type: path
     required: true
   checksum:
@@ -43,8 +45,6 @@ options:
     description: Maximum seconds for all downloads of a run together.
     type: float
     default: 900
-  mode:
-    description: The permissions of the binary, by default V(0755).
 seealso:
   - module: ansible.builtin.get_url
 """

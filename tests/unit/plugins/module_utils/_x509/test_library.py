@@ -94,12 +94,13 @@ def blind_handlers(source: str) -> list[int]:
         if isinstance(node, ast.ExceptHandler):
             last = node.body[-1]
             if not (isinstance(last, ast.Raise) and last.exc is None):
-                caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+                kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+                caught = [*kinds]
         elif isinstance(node, ast.Call) and ast.unparse(node.func) == "contextlib.suppress":
             caught = [*node.args]
         names = {ast.unparse(kind) if kind else "Exception" for kind in caught}
         if names & {"Exception", "BaseException"}:
-            blind.append(node.lineno)
+            blind.append(getattr(node, "lineno", 0))
     return blind
 
 

@@ -381,7 +381,7 @@ def test_missing_version_twin_or_libraries_are_rejected() -> None:
 
 def test_library_that_no_package_adds_to_a_python_is_rejected() -> None:
     """A package adds no library to the Python of a virtual environment."""
-    facts = {"missing_libraries": ["cryptography"], "python_packaged": False}
+    facts: dict[str, Any] = {"missing_libraries": ["cryptography"], "python_packaged": False}
     [line] = host_errors(**facts, python_path="/opt/venv/bin/python3.11")
     assert line == (
         "m1: the Python library cryptography, 3.3 or newer, is missing for"
