@@ -65,3 +65,25 @@ def test_tasks_read_no_variable_that_facts_of_a_host_can_set(path: Path) -> None
 def test_names_in_expressions_are_found() -> None:
     assert "kube_scheduler_state" in names(ROLE / "tasks/main.yml")
     assert "__kube_scheduler_drift" in names(ROLE / "tasks/phases/install.yml")
+
+
+# These modules wait for a server. Other tasks use modules of the collection, with own limits.
+WAITING = ("package", "apt", "dnf", "get_url", "uri", "wait_for", "git", "pip")
+
+
+def tasks(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield the tasks of a file, also those in blocks."""
+    for task in value if isinstance(value, list) else []:
+        yield task
+        for part in ("block", "rescue", "always"):
+            yield from tasks(task.get(part))
+
+
+def test_each_task_that_waits_for_a_server_has_a_timeout() -> None:
+    found = []
+    for path in sorted((ROLE / "tasks").rglob("*.yml")):
+        for task in tasks(yaml.safe_load(path.read_text())):
+            if any(f"ansible.builtin.{module}" in task for module in WAITING):
+                found.append(task["name"])
+                assert 0 < task.get("timeout", 0) <= 3600, task["name"]
+    assert found == ["Install the Python libraries that the modules need, within 30 minutes"]

@@ -26,6 +26,8 @@ QUERY_TIMEOUT_S = 30
 JOB_TIMEOUT_S = 300
 """Timeout of a start or stop, longer than the timeouts in the unit."""
 RUN_TIMEOUT_S = 60
+MAX_JOURNAL_BYTES = 1 << 20
+"""Maximum length of the journal lines. A user can write entries of any length."""
 TIMEOUT_EXIT_CODE = 124
 """Exit code of timeout(1) if the command timed out."""
 PROPERTIES = (
@@ -187,9 +189,9 @@ class Systemd:
         )
 
     def _journal(self, unit: str, *words: str) -> str:
-        _code, out, _err = self._limited(
-            QUERY_TIMEOUT_S, "journalctl", "--no-pager", "--quiet", *words, f"--unit={unit}"
-        )
+        query = ["journalctl", "--no-pager", "--quiet", *words, f"--unit={unit}"]
+        cut = f'"$@" | head -c {MAX_JOURNAL_BYTES}'
+        _code, out, _err = self._limited(QUERY_TIMEOUT_S, "/bin/sh", "-c", cut, "sh", *query)
         return out
 
     def terminate(self, unit: str) -> None:

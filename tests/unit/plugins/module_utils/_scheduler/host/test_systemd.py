@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,24 @@ def test_every_call_has_a_timeout(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     for words in run.ran:
         assert words[:3] == ["timeout", "-k", "5"], words
         assert 0 < int(words[3]) <= 300
+
+
+def test_endless_journal_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service user can write an entry of hundreds of MiB."""
+    program = tmp_path / "journalctl"
+    program.write_text(
+        "#!/bin/sh\nwhile :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    def run(words: list[str]) -> tuple[int, str, str]:
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    lines = systemd.Systemd(run).journal("x.service", 20)
+    assert sum(map(len, lines)) <= systemd.MAX_JOURNAL_BYTES
+    assert len(lines) > 1000
 
 
 def test_has_logged_searches_the_journal_since_a_time() -> None:
