@@ -171,6 +171,8 @@ FACTS: dict[str, Any] = {
     "architecture": "amd64",
     "os_families": ["debian"],
     "systemd_version": 252,
+    "python_path": "/usr/bin/python3",
+    "python_packaged": True,
     "missing_libraries": [],
     "clock_offset": 0.0,
     "apiserver": None,
