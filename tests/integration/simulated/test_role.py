@@ -311,7 +311,9 @@ def test_unknown_keys_of_a_hostile_host_are_dropped(
     assert run.code == 0, run.output
     assert "evil" not in run.output.partition("PLAY RECAP")[2]
     for name in ("m2", "m3"):
-        assert {"apt", "user", "copy" if name == "m3" else "scheduler_binary"} <= set(run.calls[name])
+        assert {"apt", "user", "copy" if name == "m3" else "scheduler_binary"} <= set(
+            run.calls[name]
+        )
         check_certificate(run.options(name, "x509_cert")[-1]["_certificate"], cluster.ca)
         for module in ("x509_cert", "kubeconfig", "scheduler_fileset", "user", "apt", "drift"):
             told, honest = (
