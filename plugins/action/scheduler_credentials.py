@@ -9,12 +9,15 @@ from __future__ import annotations
 import os
 import typing as t
 
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import PlanError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import spec
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
     _arguments,
     _module_arguments,
     _results,
+    _seal,
 )
 
 Vars = dict[str, t.Any]
@@ -34,7 +37,13 @@ class ActionModule(ActionBase):
         result: Vars = super().run(tmp, task_vars)
         options = _arguments.read_arguments(self, spec.CREDENTIALS, [])
         self.task_vars = task_vars
-        data, plan = options["input"]["variables"], options["plan"]
+        host = str((task_vars or {}).get("inventory_hostname", ""))
+        kinds = {"input": (_seal.VARIABLES,), "plan": (_seal.PLAN,)}
+        try:
+            sources = _module_arguments.take_sources(options, host, kinds)
+        except PlanError as error:
+            raise AnsibleActionFail(str(error)) from None
+        data, plan = sources["input"]["variables"], sources["plan"]
         if options["state"] == "shared":
             tasks = [(self._certificate, _module_arguments.shared_certificate(data, plan))]
         elif data["pki"] in ("shared", "provided"):

@@ -32,7 +32,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill
     evaluate,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill.watch import Watch
-from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _arguments, _drill
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _arguments, _drill, _seal
 
 Vars = dict[str, t.Any]
 
@@ -49,6 +49,7 @@ class ActionModule(ActionBase):
         self.vars: Vars = task_vars or {}
         steps = {"choose": self._choose, "measure": self._measure, "report": self._report}
         try:
+            self._check_options()
             return result | steps[self.options["step"]]()
         except CollectionError as error:
             raise AnsibleActionFail(str(error)) from None
@@ -58,23 +59,25 @@ class ActionModule(ActionBase):
                 f" ({describe_error(error)}); set the registered results"
             ) from None
 
-    def _registered(self, variable: str) -> dict[str, Vars]:
-        """Return the registered results of this play's members, by inventory name."""
+    def _check_options(self) -> None:
+        """Raise PlanError unless this run returned the input for this host, and the choice."""
+        options, host = self.options, self.vars["inventory_hostname"]
+        options["input"] = _seal.require_sealed(options["input"], "input", host, _seal.VARIABLES)
+        if options["choice"] is not None:
+            options["choice"] = _drill.require_choice(options["choice"], options["input"])
+
+    def _registered(self, variable: str, kind: str) -> dict[str, Vars]:
+        """Return the sealed results of this play's members, by inventory name."""
         hostvars, results = self.vars["hostvars"], {}
         for member in self.options["input"]["playing"]:
-            result = hostvars[member].get(variable) if member in hostvars else None
-            if isinstance(result, t.Mapping):
+            result = hostvars.raw_get(member).get(variable) if member in hostvars else None
+            if _seal.is_sealed(result, member, kind):
                 results[member] = dict(result)
         return results
 
     def _health_results(self) -> dict[str, Vars]:
-        """Return the registered health of the members, without malformed results."""
-        results = self._registered(self.options["results"])
-        return {
-            name: result
-            for name, result in results.items()
-            if isinstance(result.get("hostname"), str)
-        }
+        """Return the registered health of the members."""
+        return self._registered(self.options["results"], _seal.INFO)
 
     def _choose(self) -> Vars:
         options = self.options
@@ -104,7 +107,7 @@ class ActionModule(ActionBase):
             self._display.display(
                 f"a drill is possible: {choice['kind']} of {targets}; leader: {choice['leader']}"
             )
-        return {"choice": choice}
+        return _seal.seal({"choice": choice}, _seal.WHOLE_PLAY, _seal.CHOICE)
 
     def _measure(self) -> Vars:
         choice = t.cast(Choice, self.options["choice"])
@@ -123,7 +126,8 @@ class ActionModule(ActionBase):
                 f"the drill's namespace {watch.namespace} still exists; if it remains, delete it"
                 " with kubectl"
             )
-        return {"changed": True, "measurement": asdict(measurement), "time": moment}
+        measured = {"changed": True, "measurement": asdict(measurement), "time": moment}
+        return _seal.seal(measured, self.vars["inventory_hostname"], _seal.MEASUREMENT)
 
     def _inject_fault(self, choice: Choice) -> tuple[float, float]:
         """Inject the fault. Return its latest time and the uncertainty, in seconds."""
@@ -141,15 +145,21 @@ class ActionModule(ActionBase):
         )
         return _drill.check_fault_result(result, choice, sent, time.monotonic())
 
+    def _measurement(self, primary: str) -> Vars:
+        """Return the result of the step measure on the primary target. Raises PlanError."""
+        variable = self.options["measured"]
+        value = self.vars["hostvars"].raw_get(primary).get(variable)
+        return _seal.require_sealed(value, variable, primary, _seal.MEASUREMENT)
+
     def _report(self) -> Vars:
         choice = t.cast(Choice, self.options["choice"])
-        measured = self.options["measured"]
+        measured = self._measurement(choice["primary"])
         report = evaluate(
             choice,
             _drill.parse_measurement(measured["measurement"]),
             time=str(measured["time"]),
             unhealthy=_drill.describe_unhealthy(choice, self._health_results()),
-            journal=_drill.clean_journals(self._registered(self.options["journals"])),
+            journal=_drill.clean_journals(self._registered(self.options["journals"], _seal.FAULT)),
         )
         page = _drill.write_report(
             self.options["report_dir"], report, check_mode=self._task.check_mode

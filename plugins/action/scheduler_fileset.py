@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import PlanError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import adopt
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
     _arguments,
     _module_arguments,
     _results,
+    _seal,
 )
 
 FILESET_RESULT_KEYS = (
@@ -42,15 +45,19 @@ class ActionModule(ActionBase):
         self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None
     ) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
-        arguments = _module_arguments.expand_fileset(self._task.args)
-        _module_arguments.open_secrets(arguments, (task_vars or {}).get("inventory_hostname", ""))
+        host = str((task_vars or {}).get("inventory_hostname", ""))
+        try:
+            arguments = _module_arguments.expand_fileset(self._task.args, host)
+        except PlanError as error:
+            raise AnsibleActionFail(str(error)) from None
+        _module_arguments.open_secrets(arguments, host)
         _arguments.discard(self._task)
         module_result = self._execute_module(module_args=arguments, task_vars=task_vars)
-        host = str((task_vars or {}).get("inventory_hostname", ""))
-        for line in adopt.describe_kept_files(host, module_result.get("kept")):
+        kept = _results.filter_result(module_result, FILESET_RESULT_KEYS)
+        for line in adopt.describe_kept_files(host, kept.get("kept")):
             self._display.display(line)
         return (
             result
-            | _results.filter_result(module_result, FILESET_RESULT_KEYS)
+            | _seal.seal_module_result(kept, host, _seal.FILESET)
             | _results.interpreter_facts(self)
         )

@@ -17,6 +17,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.path import unfrackpath
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     CollectionError,
+    PlanError,
     ProbeError,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
@@ -41,6 +42,7 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
     _arguments,
     _module_arguments,
     _results,
+    _seal,
     _vault,
 )
 
@@ -70,9 +72,13 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: Vars | None = None) -> Vars:
         result: Vars = super().run(tmp, task_vars)
         self.vars: Vars = task_vars or {}
-        arguments = _module_arguments.expand_info(self._task.args, self._read_text)
-        _module_arguments.open_secrets(arguments, self.vars.get("inventory_hostname", ""))
+        try:
+            arguments = _module_arguments.expand_info(self._task.args, self._host, self._read_text)
+        except PlanError as error:
+            raise AnsibleActionFail(str(error)) from None
+        _module_arguments.open_secrets(arguments, self._host)
         _arguments.discard(self._task)
+        self._set_previous_lease(arguments)
         if SERVING_OPTION in arguments:
             raise AnsibleActionFail(
                 f"{SERVING_OPTION} is not an option of scheduler_info; remove it"
@@ -99,7 +105,16 @@ class ActionModule(ActionBase):
         if issue_error:
             check = CHECK_NAMES["metrics_reader"]
             result["warnings"] = [f"{self._host}: not checked: {check}: {issue_error}"]
-        return result | _results.interpreter_facts(self)
+        return _seal.seal(result, self._host, _seal.INFO) | _results.interpreter_facts(self)
+
+    def _set_previous_lease(self, arguments: Vars) -> None:
+        """Replace the name of the variable with an earlier result by the lease of this result."""
+        previous = self.vars.get(arguments.pop("previous", None))
+        # Without a result of this run, the host observes the lease again.
+        if _seal.is_sealed(previous, self._host, _seal.INFO, _seal.FILESET):
+            lease = previous.get("lease")
+            if lease:
+                arguments.setdefault("previous_lease", lease)
 
     def _set_serving_ranges(self, arguments: Vars) -> None:
         """Replace the version table by the part that the module needs."""

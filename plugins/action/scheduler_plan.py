@@ -36,6 +36,7 @@ STEPS: dict[str, t.Callable[[Step], Vars]] = {
     "rollback": _plan_rollout.rollback_order,
     "gate": _plan_rollout.gate,
     "outcome": _plan_rollout.outcome,
+    "mark": _plan_rollout.mark,
     "verdict": _plan_rollout.verdict,
     "removal": _plan_rollout.removal,
     "status": _plan_report.status_report,
@@ -43,8 +44,8 @@ STEPS: dict[str, t.Callable[[Step], Vars]] = {
     "monitoring": _plan_report.monitoring_files,
 }
 
-# The result of these steps is the option `input` of later steps.
-INPUT_STEPS = ("instance", "variables")
+# If the kind of a sealed result is not the name of its step.
+KINDS = {"rollback": _seal.ROLLOUT, "outcome": _seal.MARK}
 
 
 class ActionModule(ActionBase):
@@ -57,20 +58,26 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: Vars | None = None) -> Vars:
         result: Vars = super().run(tmp, task_vars)
         self.options = _arguments.read_arguments(self, spec.PLAN, spec.PLAN_REQUIRED_IF)
-        step = Step(self, self.options, task_vars or {})
+        name, step = self.options["step"], Step(self, self.options, task_vars or {})
         try:
-            outcome = STEPS[self.options["step"]](step)
+            outcome = self._run_step(step)
         except CollectionError as error:
             raise AnsibleActionFail(str(error)) from None
         except MALFORMED_DATA_ERRORS as error:
             raise AnsibleActionFail(
-                f"{step.host}: step {self.options['step']}: an option does not contain the result"
+                f"{step.host}: step {name}: an option does not contain the result"
                 f" of the earlier step ({describe_error(error)}); set the registered result"
             ) from None
         errors = outcome["errors"] = [printable_line(error) for error in outcome["errors"]]
+        kind = KINDS.get(name, name)
         # Without valid variables, no later step can run, even if the play continues after errors.
         if errors and (self.options["strict"] or outcome.get("sans", ()) is None):
-            return result | {"failed": True, "msg": "\n".join(errors), "errors": errors}
-        if self.options["step"] in INPUT_STEPS:
-            outcome = _seal.seal(outcome, step.host, _seal.INPUT)
-        return result | outcome
+            failure = _seal.seal({"errors": errors}, step.host, _seal.failed(kind))
+            return result | failure | {"failed": True, "msg": "\n".join(errors)}
+        return result | _seal.seal(outcome, step.host, kind)
+
+    def _run_step(self, step: Step) -> Vars:
+        data = self.options["input"]
+        if data is not None:
+            self.options["input"] = _seal.require_sealed(data, "input", step.host, *_seal.INPUTS)
+        return STEPS[self.options["step"]](step)

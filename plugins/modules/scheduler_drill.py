@@ -69,12 +69,13 @@ options:
       - Required with O(step=choose) and O(step=report).
     type: str
   choice:
-    description: Value of RV(choice) from O(step=choose). Required with O(step=measure) and
-      O(step=report).
+    description: Result of O(step=choose). Required with O(step=measure) and O(step=report).
     type: dict
   measured:
-    description: Result of O(step=measure). Required with O(step=report).
-    type: dict
+    description:
+      - Name of the registered variable with the result of O(step=measure) on the primary target.
+      - Required with O(step=report).
+    type: str
   journals:
     description:
       - Name of the registered variable with the journal lines of each member. Required with

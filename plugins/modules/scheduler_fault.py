@@ -29,6 +29,19 @@ options:
     type: str
     choices: [present, absent]
     default: present
+  input:
+    description:
+      - Result of O(kube_ha.scheduler.scheduler_plan#module:step=variables). The action plugin of
+        this module reads options from it that the task does not set.
+      - The module on the host ignores this option.
+    type: dict
+  choice:
+    description:
+      - Result of O(kube_ha.scheduler.scheduler_drill#module:step=choose). The action plugin reads
+        options from it that the task does not set. With O(state=present), it rejects a host that is
+        not a target of the drill.
+      - Required if the task sets O(input), with O(state=present).
+    type: dict
   kind:
     description:
       - V(stop) stops the unit, as C(systemctl stop) does.

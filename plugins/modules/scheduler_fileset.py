@@ -58,6 +58,14 @@ options:
       - Result of O(kube_ha.scheduler.scheduler_plan#module:step=host). The action plugin reads
         options from it that the task does not set.
     type: dict
+  gate:
+    description:
+      - Result of O(kube_ha.scheduler.scheduler_plan#module:step=gate) with O(state=live) and
+        O(state=previous), or of O(kube_ha.scheduler.scheduler_plan#module:step=removal) with
+        O(state=absent). The action plugin reads options from it that the task does not set.
+      - These states require this option if the task sets O(input). A removal of all schedulers does
+        not require it.
+    type: dict
   path:
     description: Directory of the file set on the host. Only root can read it.
     type: path

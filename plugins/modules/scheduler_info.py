@@ -225,6 +225,12 @@ options:
     type: list
     elements: path
     default: []
+  previous:
+    description:
+      - Name of the variable with an earlier result of this module or of
+        M(kube_ha.scheduler.scheduler_fileset) on this host. The action plugin passes its lease as
+        O(previous_lease). It ignores a value that this run did not return for this host.
+    type: str
   previous_lease:
     description:
       - Value of RV(lease) from an earlier run on this host. If the lease was renewed since then, it

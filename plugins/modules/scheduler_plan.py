@@ -17,6 +17,8 @@ description:
   - The module runs on the controller, starts no other module and contacts no host.
   - Before the first contact with a host, O(step=variables) fixes the input of all later decisions.
     Later steps treat the results of hosts as data and never template them.
+  - Each result has a seal, which only this run can create. A step or module accepts a result only
+    if this run returned it for this host, without later changes.
 extends_documentation_fragment:
   - kube_ha.scheduler._attributes
   - kube_ha.scheduler._attributes.info
@@ -38,6 +40,8 @@ options:
       - V(gate) decides whether this host can be rolled now, and fails if an earlier member was not
         rolled.
       - V(outcome) evaluates this host after its roll or rollback, and shows the result.
+      - V(mark) records that nothing happened to this host yet in a rollout, that its roll was
+        interrupted, or that the gate blocked its roll.
       - V(verdict) evaluates this host and its cluster from the results of the members.
       - V(status) shows the state of every cluster of the play. It also writes the state to the
         files that C(status_json), C(status_html) and C(status_metrics) name. Run this step on one
@@ -56,6 +60,7 @@ options:
       - rollback
       - gate
       - outcome
+      - mark
       - rotated
       - verdict
       - status
@@ -76,58 +81,51 @@ options:
   input:
     description:
       - Result of O(step=variables), or of O(step=instance) with O(step=removal). Required with all
-        steps except O(step=instance), O(step=variables), O(step=status) and O(step=monitoring).
+        steps except O(step=instance), O(step=variables), O(step=mark), O(step=status) and
+        O(step=monitoring).
     type: dict
   rotation:
-    description: Current part of a rotation of certificates, with O(step=variables).
-    type: dict
-    suboptions:
-      step:
-        description:
-          - V(leaf) and V(due) rotate the key pairs. V(ca) rotates the CA in the steps V(accept),
-            V(issue) and V(drop).
-          - V(inspect) determines the current step. V(reload) waits until the schedulers use their
-            new key pairs.
-        type: str
-        choices: [leaf, due, ca, accept, issue, drop, inspect, reload]
-        required: true
-      replace:
-        description: SHA-256 fingerprints of the certificates to replace.
-        type: list
-        elements: str
-        default: []
+    description:
+      - Current part of a rotation of certificates, with O(step=variables).
+      - V(leaf) and V(due) rotate the key pairs. V(ca) rotates the CA in the steps V(accept),
+        V(issue) and V(drop).
+      - V(inspect) determines the current step. V(reload) waits until the schedulers use their new
+        key pairs.
+    type: str
+    choices: [leaf, due, ca, accept, issue, drop, inspect, reload]
+  remaining:
+    description:
+      - Name of the registered variable with the result of O(step=rotation). Required with
+        O(step=rotated), and with O(rotation) except O(rotation=inspect).
+    type: str
   inputs:
     description:
       - Name of the registered variable with the result of O(step=variables) for each host. Required
         with O(step=status) and O(step=monitoring).
     type: str
-  host:
-    description:
-      - Facts of the host that M(kube_ha.scheduler.scheduler_info) gathered. Required with
-        O(step=host) and O(step=rollback).
-    type: dict
   results:
     description:
       - Name of the registered variable with the result of M(kube_ha.scheduler.scheduler_info) for
-        each member. Required with all steps except O(step=instance), O(step=variables) and
-        O(step=monitoring).
+        each member. Required with all steps except O(step=instance), O(step=variables),
+        O(step=mark) and O(step=monitoring).
     type: str
   plans:
     description:
-      - Name of the registered variable with the plan of each member. Required with O(step=status)
-        and O(step=rotation).
+      - Name of the registered variable with the plan of each member. Required with
+        O(step=rotation), O(step=rollout), O(step=rollback), O(step=gate), O(step=outcome),
+        O(step=verdict) and O(step=status).
     type: str
   before:
     description:
       - With O(step=status), the name of the registered variable with the result of each member from
         before the changes.
-      - With O(step=rotation), the name of the variable with the gathered facts, which include the
-        state of the apiservers.
+      - With O(step=rotation) and O(step=rollback), the name of the variable with the gathered
+        facts, which include the state of the apiservers. Required with O(step=rollback).
     type: str
   outcomes:
     description:
-      - Name of the variable with the outcome of each member. An outcome contains C(rolled),
-        C(failed) or C(blocked). Required with O(step=gate).
+      - Name of the registered variable with the result of O(step=mark) or O(step=outcome) for each
+        member. Required with O(step=gate).
     type: str
   recalled:
     description:
@@ -135,68 +133,33 @@ options:
         M(kube_ha.scheduler.scheduler_fileset) staged on each member. Required with
         O(step=rollback).
     type: str
-  order:
-    description: Rollout order, the RV(batches) of O(step=rollout). Required with O(step=gate).
-    type: list
-    elements: list
-  position:
-    description: Index of the current batch in O(order). Required with O(step=gate).
-    type: int
-  healthy:
-    description: Healthy members, the RV(healthy) of O(step=rollout), with O(step=gate).
-    type: list
-    elements: str
-    default: []
-  timeout:
+  rollout:
     description:
-      - Seconds within which another member must acquire the lease after this host stops leading,
-        with O(step=gate).
-    type: float
-    default: 60
-  version:
-    description:
-      - Desired version of the scheduler, with O(step=rollout), O(step=outcome) and O(step=verdict).
+      - Name of the registered variable with the result of O(step=rollout) or O(step=rollback).
+        Required with O(step=gate), O(step=outcome) and O(step=verdict).
     type: str
-    default: ""
-  compared:
+  fileset:
     description:
-      - Whether the host must match its plan, with O(step=outcome) and O(step=verdict). Drift is
-        then an error.
-    type: bool
-    default: true
+      - Name of the registered variable with the result of M(kube_ha.scheduler.scheduler_fileset)
+        that promoted the file set. It contains the measured handover. Required with
+        O(step=outcome).
+    type: str
+  gate:
+    description:
+      - Name of the registered variable with the result of O(step=gate), if the gate blocked the
+        roll of this host. Use this option with O(step=mark).
+    type: str
+  position:
+    description: Index of the current batch in RV(batches). Required with O(step=gate).
+    type: int
   rolled_back:
     description: Whether the host was rolled back, with O(step=outcome).
     type: bool
     default: false
-  handover:
-    description:
-      - Measured handover, the RV(kube_ha.scheduler.scheduler_fileset#module:handover) of this host,
-        with O(step=outcome).
-    type: dict
-    suboptions:
-      holder:
-        description: Hostname of the next leader.
-        type: str
-        required: true
-      seconds:
-        description: Seconds from the stop until the host observed that the next leader holds the
-          lease.
-        type: float
-        required: true
-      released:
-        description: Whether the host observed the lease without a holder.
-        type: bool
-        required: true
-      transitions:
-        description: Increase of the transition count of the lease.
-        type: int
-        required: true
-  bound:
-    description:
-      - Upper bound in seconds of a handover in which the leader releases the lease. 0 if unknown.
-      - This option applies to O(step=rollout), O(step=rollback) and O(step=outcome).
-    type: float
-    default: 0
+  interrupted:
+    description: Whether the roll of this host failed, with O(step=mark).
+    type: bool
+    default: false
   strict:
     description:
       - Whether the task fails if it returns RV(errors). With V(false), the task only returns the
@@ -222,6 +185,8 @@ EXAMPLES = r"""
     step: verdict
     input: "{{ input }}"
     results: health
+    plans: plan
+    rollout: rollout
 """
 
 RETURN = r"""
@@ -282,8 +247,8 @@ desired:
   type: dict
   sample: {version: 1.37.2, user: k8s}
 lease:
-  description: Object of the lock of the election.
-  returned: O(step=host)
+  description: Object of the lock of the election. With O(step=gate), null after a rollback.
+  returned: O(step=host) and O(step=gate)
   type: dict
   contains:
     name:
@@ -372,7 +337,7 @@ stopped:
   type: bool
 blocked:
   description: Reason not to roll this host, if no member failed. Otherwise empty.
-  returned: O(step=gate)
+  returned: O(step=gate) and O(step=mark)
   type: str
   sample: >-
     m1 is the only healthy member and was not rolled, because no other member could schedule pods;
@@ -398,10 +363,26 @@ leads:
   description: Whether the host leads. The role removes the leader last.
   returned: O(step=removal)
   type: bool
+restart:
+  description: Whether the unit must restart even if its process is not stale.
+  returned: O(step=gate)
+  type: bool
 rolled:
   description: Whether the host was rolled, and not rolled back.
-  returned: O(step=outcome)
+  returned: O(step=outcome) and O(step=mark)
   type: bool
+interrupted:
+  description: Whether the roll of the host failed.
+  returned: O(step=mark)
+  type: bool
+seal:
+  description:
+    - Message authentication code over the result, the host and the step. Its key exists only in
+      this run.
+    - The modules of the role return a seal, too.
+  returned: always
+  type: str
+  sample: 8d969eef6ecad3c29a3a629280e686cf0c3f5d5a86aff3ca12020c923adc6c92
 pending:
   description: Drift of this host, one line for each difference.
   returned: O(step=rollout)

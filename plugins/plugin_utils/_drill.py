@@ -36,9 +36,25 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill.watch import (
     InterruptedDrillError,
 )
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _seal
 
 MAX_DRILL_JOURNAL_LINES = 20
 REPORT_FILES = ("report.json", "report.html")
+
+
+def require_choice(value: t.Any, input_data: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return the choice from the result of the step choose, for the cluster of the input.
+
+    Raises PlanError if this run did not return the result for this cluster.
+    """
+    cluster = input_data["variables"]["group"]
+    result = _seal.require_sealed(value, "choice", _seal.WHOLE_PLAY, _seal.CHOICE)
+    choice: dict[str, t.Any] = result["choice"]
+    if not {*choice["targets"], *choice["remaining"]} <= set(input_data["members"]):
+        raise PlanError(
+            f"choice: its targets are not members of {cluster}; set the result of this cluster"
+        )
+    return choice
 
 
 def check_fault_result(

@@ -7,7 +7,8 @@
 """Expand the options `input` and `plan` of the modules of the role, with one table per module.
 
 A table maps an option to the place of its value. `input` is the result of the step variables or
-instance of scheduler_plan. `plan` is the result of the step host.
+instance of scheduler_plan. `plan` is the result of the step host, `gate` of the step gate or
+removal. `choice` is the choice of scheduler_drill. This run must have returned each of them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import typing as t
 
 from ansible.errors import AnsibleActionFail
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import PlanError
-from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _envelope
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _drill, _envelope, _seal
 
 Vars = dict[str, t.Any]
 Table = t.Mapping[str, str]
@@ -73,9 +74,30 @@ FILESET_STATES: dict[str, Table] = {
         "log_dir": "plan.log_dir",
         "secrets": "plan.secrets",
     },
-    "live": {**_FILESET, "lease": "plan.lease"},
+    "live": {
+        **_FILESET,
+        "attempt": "gate.attempt",
+        "handover": "gate.handover",
+        "lease": "gate.lease",
+        "restart": "gate.restart",
+    },
+    "previous": {**_FILESET, "attempt": "gate.attempt"},
+    "absent": {**_FILESET, "handover": "gate.handover"},
 }
 """Options of scheduler_fileset for each state."""
+FAULT_PRESENT: Table = {
+    "unit": "input.unit",
+    "apiserver": "input.variables.apiserver",
+    "kind": "choice.kind",
+    "undo_after": "choice.undo_after",
+}
+"""Options of scheduler_fault that inject the fault of a drill."""
+FAULT_ABSENT: Table = {
+    "unit": "input.unit",
+    "settle": "choice.settle",
+    "journal_seconds": "choice.journal_seconds",
+}
+"""Options of scheduler_fault that remove the fault of a drill."""
 
 
 def _value(sources: Vars, place: str) -> t.Any:
@@ -94,33 +116,29 @@ def _expand(table: Table, sources: Vars) -> Vars:
     return {option: value for option, value in values.items() if value not in (None, "")}
 
 
-def take_sources(arguments: Vars, *names: str) -> Vars:
-    """Remove the options `names` from the arguments and return those that are set.
+def take_sources(
+    arguments: Vars, host: str, kinds: t.Mapping[str, t.Sequence[str]]
+) -> dict[str, Vars]:
+    """Remove sealed results from the arguments and return those that are set, by option.
 
-    Raises AnsibleActionFail for a value that is not the result of an earlier step.
+    `kinds` maps each option to the kinds that it accepts. Raises PlanError for a value that this
+    run did not return for this host.
     """
-    sources = {name: arguments.pop(name, None) for name in names}
-    for name, value in sources.items():
-        if value is not None and not isinstance(value, t.Mapping):
-            raise AnsibleActionFail(
-                f"{name}: not the result of scheduler_plan; set the registered result"
-            )
-    data = sources.get("input")
-    if data is not None and not (data.get("unit") and data.get("fileset_dir")):
-        raise AnsibleActionFail(
-            "input: not the result of scheduler_plan; set the result of the step variables or"
-            " instance"
-        )
-    return {name: value for name, value in sources.items() if value is not None}
+    sources = {option: arguments.pop(option, None) for option in kinds}
+    return {
+        option: _seal.require_sealed(value, option, host, *kinds[option])
+        for option, value in sources.items()
+        if value is not None
+    }
 
 
-def expand_info(arguments: Vars, read_file: t.Callable[[str], str]) -> Vars:
+def expand_info(arguments: Vars, host: str, read_file: t.Callable[[str], str]) -> Vars:
     """Return the arguments of scheduler_info. Options that the task sets have precedence.
 
     `read_file` returns the text of a file on the controller.
     """
     arguments = dict(arguments)
-    sources = take_sources(arguments, "input", "plan")
+    sources = take_sources(arguments, host, {"input": _seal.INPUTS, "plan": (_seal.PLAN,)})
     data = sources.get("input")
     if data is None:
         return arguments
@@ -150,11 +168,21 @@ def open_secrets(arguments: Vars, host: str) -> None:
         raise AnsibleActionFail(str(error)) from None
 
 
-def expand_fileset(arguments: Vars) -> Vars:
+def expand_fileset(arguments: Vars, host: str) -> Vars:
     """Return the arguments of scheduler_fileset. Options that the task sets have precedence."""
     arguments = dict(arguments)
-    sources, state = take_sources(arguments, "input", "plan"), arguments.get("state")
-    options = _expand(FILESET_STATES.get(str(state), _FILESET), sources)
+    state = str(arguments.get("state"))
+    sources = take_sources(
+        arguments,
+        host,
+        {
+            "input": _seal.INPUTS,
+            "plan": (_seal.PLAN,),
+            "gate": (_seal.REMOVAL,) if state == "absent" else (_seal.GATE,),
+        },
+    )
+    _require_gate(sources, state)
+    options = _expand(FILESET_STATES.get(state, _FILESET), sources)
     if "plan" in sources and state in ("prepared", "staged"):
         # In the state prepared, the module records the binary as installed by the role.
         options["binaries"] = [
@@ -165,6 +193,34 @@ def expand_fileset(arguments: Vars) -> Vars:
             }
         ]
     return {**options, **arguments}
+
+
+def _require_gate(sources: t.Mapping[str, Vars], state: str) -> None:
+    """Raise PlanError if a state that stops the scheduler has no gate.
+
+    A removal of all schedulers has no gate.
+    """
+    needs_gate = state in ("live", "previous") or (
+        state == "absent" and not sources.get("input", {}).get("all")
+    )
+    if "input" in sources and needs_gate and "gate" not in sources:
+        raise PlanError("not set; set the result of the step gate or removal", option="gate")
+
+
+def expand_fault(arguments: Vars, host: str) -> Vars:
+    """Return the arguments of scheduler_fault. Options that the task sets have precedence."""
+    arguments = dict(arguments)
+    choice = arguments.pop("choice", None)
+    sources = take_sources(arguments, host, {"input": (_seal.VARIABLES,)})
+    if "input" not in sources:
+        return arguments
+    is_injection = arguments.get("state", "present") == "present"
+    if choice is not None or is_injection:
+        sources["choice"] = _drill.require_choice(choice, sources["input"])
+        if is_injection and host not in sources["choice"]["targets"]:
+            raise PlanError(f"{host} is not a target of this drill", option="choice")
+    table = FAULT_PRESENT if is_injection else FAULT_ABSENT
+    return {**_expand(table, sources), **arguments}
 
 
 def staged_certificate(plan: Vars) -> Vars:

@@ -45,7 +45,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.setti
     parse_settings,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
-from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _envelope
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _envelope, _seal
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._plan_input import signing_errors
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._plan_step import (
     Step,
@@ -72,7 +72,7 @@ class _Draft:
 
 def host(step: Step) -> Vars:
     """Compute the desired state of this host from its facts, and reject impossible settings."""
-    facts, tables = step.options["host"], step.tables()
+    facts, tables = step.own_result("results", _seal.INFO), step.tables()
     # With malformed facts, a hostile host can only make its own plan fail.
     try:
         draft = _draft(step, facts, tables)
@@ -264,9 +264,10 @@ def rotation_steps(step: Step) -> Vars:
         for name in data["playing"]
         if name not in results
     ]
+    plans = step.plans(members)
     for name, result in results.items():
-        planned = members[name].get(step.options["plans"]) or {}
-        errors += rotation.check_other_drift(name, result, str(planned.get("version") or ""))
+        version = str(plans.get(name, {}).get("version") or "")
+        errors += rotation.check_other_drift(name, result, version)
     table = rotation.format_certificate_table(results, known, v, current_utc())
     if kind == CA:
         results_with_apiserver = _with_apiserver(results, step.results("before", members))

@@ -26,6 +26,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decid
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
     ACCEPT,
+    INSPECT,
     ISSUE,
     LEAF,
 )
@@ -44,7 +45,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library im
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.provided import ProvidedFile
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
-from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _envelope, _vault
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _envelope, _seal, _vault
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._plan_step import (
     OF_PLAYBOOKS,
     REPORT_VARIABLES,
@@ -75,7 +76,7 @@ PEM_VARIABLES = ("ca_cert", "new_ca_cert", "apiserver_ca", "metrics_cert")
 
 def instance(step: Step) -> Vars:
     """Return the input of a removal, which requires no valid version, address or CA."""
-    step.reject_facts(step.host, step.vars.get("ansible_facts"))
+    step.reject_foreign_values()
     name, group, kubeconfig = (
         str(step.template(f"{step.prefix}{variable}"))
         for variable in ("name", "group", "kubeconfig_path")
@@ -101,7 +102,7 @@ def role_variables(step: Step) -> Vars:
         for name in step.vars
         if isinstance(name, str) and name.startswith(prefix)
     ]
-    step.reject_facts(step.host, step.vars.get("ansible_facts"))
+    step.reject_foreign_values()
     v, errors = variables.parse_variables(
         {name: step.template(f"{prefix}{name}") for name in names if name in VARIABLES_SPEC},
         VARIABLES_SPEC,
@@ -173,9 +174,18 @@ def _pinned_values(
         "live_paths": plan.list_fileset_paths(v),
         "directories": plan.list_root_directories(v),
         "of_playbooks": {name: step.template(name) for name in OF_PLAYBOOKS if name in step.vars},
-        "rotation": step.options["rotation"] or {},
+        "rotation": _rotation(step),
         "sans": None,
     }
+
+
+def _rotation(step: Step) -> Vars:
+    """Return the current step of a rotation and the certificates to replace, {} if there is none."""
+    current = step.options["rotation"]
+    if not current:
+        return {}
+    known = {} if current == INSPECT else step.own_result("remaining", _seal.ROTATION)
+    return {"step": current, "replace": known.get("replace", [])}
 
 
 def _variable_errors(

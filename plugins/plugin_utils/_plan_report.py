@@ -106,7 +106,7 @@ def _clusters(step: Step) -> tuple[dict[str, Vars], dict[str, list[str]]]:
     lost: list[str] = []
     for name in step.vars["ansible_play_hosts_all"]:
         data = None if name in known else hostvars.raw_get(name).get(step.options["inputs"])
-        if _seal.is_sealed(data, name, _seal.INPUT) and data.get("playing"):
+        if _seal.is_sealed(data, name, _seal.VARIABLES) and data.get("playing"):
             inputs[data["variables"]["group"]] = dict(data)
             known.update(data["playing"])
         elif name not in remaining:
@@ -127,7 +127,7 @@ def _evaluated(step: Step, inputs: t.Mapping[str, Vars]) -> t.Iterator[status.Cl
         gathered = status.GatheredResults(
             step.scope(data),
             results,
-            plans={name: members[name].get(step.options["plans"]) or {} for name in results},
+            plans=step.plans(members),
             before=step.results("before", members) if before else {},
         )
         timings = variables.resolve_election(v, tables.lease_presets).timings()
@@ -155,6 +155,9 @@ def _lost(lost: t.Mapping[str, list[str]]) -> t.Iterator[status.ClusterStatus]:
 def rotated(step: Step) -> Vars:
     """Show the certificates after a rotation, and check the certificates of this host."""
     data, results = step.options["input"], step.results()
+    remaining = step.own_result("remaining", _seal.ROTATION)
+    if step.check_mode or not remaining["steps"]:
+        return {"errors": []}
     # The report has already shown the remaining steps of a rotation of the CA.
     table = rotation.format_certificate_table(
         results, authorities(data), step.settings(), current_utc()
@@ -166,7 +169,7 @@ def rotated(step: Step) -> Vars:
 
 def monitoring_files(step: Step) -> Vars:
     """Compute the Prometheus files that monitor all hosts with validated variables."""
-    step.reject_facts(step.host, step.vars.get("ansible_facts"))
+    step.reject_foreign_values()
     settings, errors = monitoring.read_monitoring_settings(
         {name: step.template(name) for name in MONITORING if name in step.vars}
     )
@@ -210,7 +213,7 @@ def _monitored(step: Step) -> list[monitoring.MonitoredCluster]:
     for name, known in step.vars["hostvars"].items():
         data = known.get(step.options["inputs"])
         # Facts, a fact cache or `-e` can set a variable of this name on any host of the inventory.
-        if not _seal.is_sealed(data, name, _seal.INPUT) or not data.get("sans"):
+        if not _seal.is_sealed(data, name, _seal.VARIABLES) or not data.get("sans"):
             continue
         v = variables.Variables(**data["variables"])
         cluster = clusters.setdefault(

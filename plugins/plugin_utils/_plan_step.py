@@ -26,12 +26,11 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decid
     variables,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
-    MAX_WAIT_S,
     fileset_dir,
     unit_name,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import MONITORING
-from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _envelope
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _envelope, _seal
 
 Vars = dict[str, t.Any]
 REPORT_VARIABLES = ("status_json", "status_html", "status_metrics")
@@ -47,6 +46,21 @@ OF_PLAYBOOKS = (
     *MONITORING,
     *REPORT_VARIABLES,
 )
+# The variables that the role registers, and the kinds of their results.
+REGISTERED_KINDS: dict[str, tuple[str, ...]] = {
+    "__kube_scheduler_input": _seal.INPUTS,
+    "__kube_scheduler_host": (_seal.INFO,),
+    "__kube_scheduler_plan": (_seal.PLAN, _seal.MONITORING),
+    "__kube_scheduler_health": (_seal.INFO,),
+    "__kube_scheduler_remaining": (_seal.ROTATION,),
+    "__kube_scheduler_rollout": (_seal.ROLLOUT,),
+    "__kube_scheduler_outcome": (_seal.MARK,),
+    "__kube_scheduler_gate": (_seal.GATE, _seal.REMOVAL),
+    "__kube_scheduler_fileset": (_seal.FILESET,),
+    "__kube_scheduler_drill": (_seal.CHOICE,),
+    "__kube_scheduler_measurement": (_seal.MEASUREMENT,),
+    "__kube_scheduler_journals": (_seal.FAULT,),
+}
 MAX_PEM_CHARACTERS = 1 << 20
 
 
@@ -104,6 +118,31 @@ class Step:
                 " and from the fact cache"
             )
 
+    def reject_foreign_values(self) -> None:
+        """Raise PlanError if this host has values of variables that only the role can set.
+
+        This check is the first one, before the first contact with the host. The role registers its
+        results later. Only extra variables outrank registered results.
+        """
+        self.reject_facts(self.host, self.vars.get("ansible_facts"))
+        foreign = [
+            name
+            for name, kinds in REGISTERED_KINDS.items()
+            if name in self.vars and not self._is_of_this_run(self.vars[name], kinds)
+        ]
+        if foreign:
+            raise PlanError(
+                f"{self.host}: {', '.join(foreign)}: the role registers this variable; remove the"
+                " fact, the variable of the inventory or the option -e that sets it"
+            )
+
+    def _is_of_this_run(self, value: t.Any, kinds: t.Sequence[str]) -> bool:
+        return (
+            _seal.is_without_result(value)
+            or _seal.is_sealed(value, self.host, *kinds)
+            or _seal.is_sealed(value, _seal.WHOLE_PLAY, *kinds)
+        )
+
     def _is_variable(self, name: str) -> bool:
         return name in OF_PLAYBOOKS or name.lstrip("_").startswith(self.prefix)
 
@@ -124,15 +163,6 @@ class Step:
             **{name: self.vars[variable] for name, variable in self.options["tables"].items()}
         )
 
-    def seconds(self, option: str) -> float:
-        """Return an option that is a number of seconds. Raises PlanError."""
-        value = float(self.options[option])
-        if not 0 <= value <= MAX_WAIT_S:
-            raise PlanError(
-                f"{value} is out of range; set a value from 0 to {MAX_WAIT_S} s", option=option
-            )
-        return value
-
     # --- members
 
     def member_variables(self, input_data: Vars) -> dict[str, t.Mapping[str, t.Any]]:
@@ -150,16 +180,35 @@ class Step:
     ) -> dict[str, Vars]:
         """Return what the members of this play registered in the variable that `option` names.
 
-        A result without a hostname counts as missing.
+        A value that is not a result of scheduler_info in this run counts as missing.
         """
+        return self.sealed_results(option, (_seal.INFO,), member_variables)
+
+    def sealed_results(
+        self,
+        option: str,
+        kinds: t.Sequence[str],
+        member_variables: t.Mapping[str, t.Mapping[str, t.Any]] | None = None,
+    ) -> dict[str, Vars]:
+        """Return the sealed results in the variable that `option` names, by inventory name."""
         if member_variables is None:
             member_variables = self.member_variables(self.options["input"])
         variable, results = self.options[option], {}
         for name, known in member_variables.items():
             result = known.get(variable)
-            if isinstance(result, t.Mapping) and isinstance(result.get("hostname"), str):
+            if _seal.is_sealed(result, name, *kinds):
                 results[name] = dict(result)
         return results
+
+    def plans(self, member_variables: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, Vars]:
+        """Return the plan of each member, or the errors because of which a member has no plan."""
+        kinds = (_seal.PLAN, _seal.failed(_seal.PLAN))
+        return self.sealed_results("plans", kinds, member_variables)
+
+    def own_result(self, option: str, *kinds: str) -> Vars:
+        """Return the result of this host in the variable that `option` names. Raises PlanError."""
+        variable = self.options[option]
+        return _seal.require_sealed(self.vars.get(variable), variable, self.host, *kinds)
 
     def scope(self, input_data: Vars) -> rollout.PlayScope:
         """Return the members of the cluster, of this play and of its current batch."""

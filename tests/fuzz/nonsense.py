@@ -69,7 +69,7 @@ ANY = {
     },
     "leader_info": {},
     "scheduler_info": {
-        **dict.fromkeys(("input", "plan"), SOURCE),
+        **dict.fromkeys(("input", "plan", "previous"), SOURCE),
         "user": "the result reports whether it exists",
         "versions": "checked by the action plugin",
         "previous_lease": "an earlier result; an invalid one has no effect",
@@ -99,17 +99,12 @@ ANY = {
         ),
     },
     "scheduler_drill": {"journals": "a member without a journal has no lines"},
-    "scheduler_fault": {},
+    "scheduler_fault": dict.fromkeys(("input", "choice"), SOURCE),
     "scheduler_plan": {
-        "rotation.replace": "x509_cert rejects an invalid fingerprint",
-        "plans": "a member without a plan has no limitations",
         "before": "a member without a previous result has no changes",
-        **dict.fromkeys(
-            ("outcomes", "handover.holder", "handover.transitions"),
-            "results of hosts are reported unchanged",
-        ),
+        "outcomes": "a member without a mark was not rolled",
     },
-    "scheduler_fileset": dict.fromkeys(("input", "plan"), SOURCE),
+    "scheduler_fileset": dict.fromkeys(("input", "plan", "gate"), SOURCE),
     "variables": {},
 }
 
@@ -540,16 +535,7 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
                 for step in ("measure", "report")
                 for choice in ({}, {"kind": "stop"}, {"targets": 7}, None)
             ],
-            "measured": [
-                Given(measured, {"step": "report"})
-                for measured in (
-                    {},
-                    {"seen": {}},
-                    {"seen": {"samples": [{}], "pods": []}},
-                    {"seen": 7},
-                    None,
-                )
-            ],
+            "measured": [Given(measured, {"step": "report"}) for measured in ("", "nosuch", None)],
             "report_dir": [
                 Given(world.at(path), {"step": step}, "nothing")
                 for step in ("choose", "report")
@@ -580,22 +566,19 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
                 for data in ({}, {"variables": {}}, {"playing": 7}, {"playing": []})
             ],
             "inputs": [Given(name, {"step": "status"}) for name in ("", "nosuch", None)],
-            "host": [
-                Given(answer, {"step": "host"})
-                for answer in ({}, {"process": None}, {"hostname": 7})
-            ],
             "results": [Given(name, {"step": "verdict"}) for name in ("", "nosuch", None)],
-            "order": [
-                Given(order, {"step": "gate"})
-                for order in ([["nosuch"]], [[{}]], [[None]], [7], None)
-            ],
             "position": [Given(place, {"step": "gate"}) for place in (-1, 99, 2**64)],
-            "version": [Given(version, {"step": "verdict"}) for version in ("", "x", "1.37")],
+            "rotation": ["x", ""],
+            "remaining": [Given(name, {"step": "rotated"}) for name in ("", "nosuch", None)],
+            "plans": [
+                Given(name, {"step": step})
+                for step in ("rollout", "gate", "verdict")
+                for name in ("", "nosuch", None)
+            ],
+            "rollout": [Given(name, {"step": "gate"}) for name in ("", "nosuch", None)],
+            "fileset": [Given(name, {"step": "outcome"}) for name in ("", "nosuch", None)],
+            "gate": [Given("nosuch", {"step": "mark"})],
             "recalled": [Given(name, {"step": "rollback"}) for name in ("", "nosuch", None)],
-            "healthy": [Given(names, {"step": "gate"}) for names in (["nosuch"], [{}], 7)],
-            "timeout": [Given(seconds, {"step": "gate"}) for seconds in (-1, "nan", "inf")],
-            "handover.seconds": [Given(seconds, {"step": "outcome"}) for seconds in ("x", None)],
-            "bound": [Given(seconds, {"step": "outcome"}) for seconds in (-1, "nan", "x")],
         },
         "scheduler_fileset": {
             "path": [

@@ -51,7 +51,7 @@ from ansible_collections.kube_ha.scheduler.plugins.modules import (
     scheduler_plan,
     x509_cert,
 )
-from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _plan_host
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _plan_host, _seal
 
 from tests.fuzz.judge import Refused, guarded, holds_no, refusal, tree
 from tests.support import apiserver
@@ -390,7 +390,8 @@ class World:
             given = {f"kube_scheduler_{option}": value for option, value in options.items()}
             steps: dict[str, Any] = {"step": "variables", "tables": TABLES}
             data = self.plan({**steps, "_variables": given}, check=check)
-            answers = {"step": "host", "input": data, "host": GATHERED, "results": "host"}
+            own = {"m1": {"host": _seal.seal(GATHERED, "m1", _seal.INFO)}}
+            answers = {"step": "host", "input": data, "results": "host", "_hostvars": own}
             return {**self.plan({**steps, **answers}, check=check), "warned": [], "changed": False}
         if name == "scheduler_drill":
             return self.drill(options, check=check)
@@ -459,6 +460,7 @@ class World:
         task_vars = {
             **self.variables(),
             **DATA,
+            **hosts["m1"],
             **(options.get("_variables") or {}),
             "inventory_hostname": "m1",
             "groups": {"kube_masters": NAMES},
@@ -481,7 +483,8 @@ class World:
                 **options,
                 "report_dir": report if inside.startswith(self.at("")) else self.at("live/report"),
             }
-        task_vars = {"inventory_hostname": "m1", "hostvars": options.get("_hostvars") or {}}
+        hosts = HostVars(options.get("_hostvars") or {})
+        task_vars: dict[str, Any] = {"inventory_hostname": "m1", "hostvars": hosts}
         task_vars["ansible_play_hosts_all"] = NAMES
         with mock.patch.object(drill_action, "Watch", Watch):
             return self._act(drill_action, options, task_vars, check=check)
@@ -881,12 +884,7 @@ class World:
         answers = {name: {**GATHERED, "hostname": f"{name}.example.com"} for name in NAMES}
         for answer in answers.values():
             answer["lease"] = {**RESULT["lease"], "moving": True}
-        hostvars = {
-            name: {"health": answer, "undone": {"journal": ["acquired lease"]}}
-            for name, answer in answers.items()
-        }
         choice = choose(DrillRequest("stop"), NAMES, answers, DATA["__kube_scheduler_versions"])
-        base = {"input": self.fixed, "results": "health", "_hostvars": hostvars}
         sample = {"at": 1.0, "identity": "m1.example.com_x", "renew_time": "1", "transitions": 1}
         observed = {
             "samples": [sample, {**sample, "at": 3.0, "identity": "m2.example.com_x"}],
@@ -906,6 +904,17 @@ class World:
             "uncertainty": 0.1,
             "ended": 9.0,
         }
+        measured = {"measurement": observed, "time": "2026-11-25T00:00:00Z"}
+        sealed_choice = _seal.seal({"choice": {**choice}}, _seal.WHOLE_PLAY, _seal.CHOICE)
+        hostvars = {
+            name: {
+                "health": _seal.seal(answer, name, _seal.INFO),
+                "undone": _seal.seal({"journal": ["acquired lease"]}, name, _seal.FAULT),
+                "measured": _seal.seal(measured, name, _seal.MEASUREMENT),
+            }
+            for name, answer in answers.items()
+        }
+        base = {"input": self.fixed, "results": "health", "_hostvars": hostvars}
         folder = {"report_dir": self.at("live/report")}
         kind = {"kind": "stop", "versions": DATA["__kube_scheduler_versions"]}
         return [
@@ -913,79 +922,82 @@ class World:
             {
                 **base,
                 "step": "measure",
-                "choice": {**choice},
+                "choice": sealed_choice,
                 "admin_kubeconfig": self.at("live/kubeconfig"),
             },
             {
                 **base,
                 "step": "report",
-                "choice": {**choice},
-                "measured": {"measurement": observed, "time": "2026-11-25T00:00:00Z"},
+                "choice": sealed_choice,
+                "measured": "measured",
                 **folder,
                 "journals": "undone",
             },
         ]
 
-    def _fine_scheduler_plan(self) -> list[dict[str, Any]]:
-        data = self.fixed
-        facts = GATHERED
-        drifted = {**facts, "drift": [{"part": "unit", "reason": "x"}]}
-        answers = {
-            name: {**(facts if name == "m1" else drifted), "hostname": f"{name}.example.com"}
-            for name in data["members"]
-        }
-        hostvars = {
-            name: {
-                "input": data,
-                "host": answer,
-                "mark": {"rolled": name == "m1"},
-                "plan": {"limitations": ["no credentials"]},
-                "recalled": {
-                    "changed": True,
-                    "version": "1.37.2",
-                    "not_after": "2036-01-01T00:00:00+00:00",
-                },
+    @functools.cached_property
+    def registered(self) -> dict[str, dict[str, Any]]:
+        """Return the sealed results of each member, by the name of their variable."""
+        drifted = {**GATHERED, "drift": [{"part": "unit", "reason": "x"}]}
+        plan = self.plan(
+            {
+                "step": "host",
+                "tables": TABLES,
+                "input": self.fixed,
+                "results": "host",
+                "_hostvars": {"m1": {"host": _seal.seal(GATHERED, "m1", _seal.INFO)}},
             }
-            for name, answer in answers.items()
+        )
+        order = {"batches": [["m1"], ["m2", "m3"]], "healthy": ["m1", "m2"], "version": "1.37.2"}
+        handover = {"holder": "m2", "seconds": 1.0, "released": True, "transitions": 1}
+        recalled = {"done": ["unit"], "version": "1.37.2", "handover": handover}
+        recalled["not_after"] = "2036-01-01T00:00:00+00:00"
+        results: dict[str, tuple[str, dict[str, Any]]] = {
+            "input": (_seal.VARIABLES, self.fixed),
+            "plan": (_seal.PLAN, plan),
+            "rollout": (_seal.ROLLOUT, {**order, "compared": False}),
+            "fileset": (_seal.FILESET, recalled),
+            "gate": (_seal.GATE, {"blocked": "x", "attempt": "1"}),
+            "remaining": (_seal.ROTATION, {"steps": ["leaf"], "replace": ["00:11"]}),
         }
+        registered = {}
+        for name in NAMES:
+            own = {
+                **results,
+                "host": (_seal.INFO, GATHERED if name == "m1" else drifted),
+                "mark": (_seal.MARK, {"rolled": name == "m1", "blocked": ""}),
+            }
+            own["host"] = (_seal.INFO, {**own["host"][1], "hostname": f"{name}.example.com"})
+            registered[name] = {
+                variable: _seal.seal(value, name, kind) for variable, (kind, value) in own.items()
+            }
+        return registered
+
+    def _fine_scheduler_plan(self) -> list[dict[str, Any]]:
+        data, hostvars = self.fixed, self.registered
         base = {"input": data, "results": "host", "_hostvars": hostvars}
+        planned = {**base, "plans": "plan"}
+        rolling = {**planned, "rollout": "rollout"}
+        removal = {**data, "members": [*NAMES, "m4"], "kubeconfig": "/x"}
         return [
             {
                 "step": "variables",
                 "tables": TABLES,
                 "prefix": "kube_scheduler_",
                 "strict": True,
-                "rotation": {"step": "leaf", "replace": ["00:11"]},
+                "rotation": "leaf",
+                "remaining": "remaining",
+                "_hostvars": {"m1": {"remaining": hostvars["m1"]["remaining"]}},
             },
-            {**base, "step": "rotation", "plans": "plan", "before": "host"},
-            {**base, "step": "rotated"},
-            {**base, "step": "host", "tables": TABLES, "host": answers["m1"]},
-            {**base, "step": "rollout"},
-            {
-                **base,
-                "step": "rollback",
-                "recalled": "recalled",
-                "host": answers["m1"],
-                "bound": 4.4,
-            },
-            {
-                **base,
-                "step": "gate",
-                "outcomes": "mark",
-                "order": [["m1"], ["m2", "m3"]],
-                "position": 1,
-                "healthy": ["m1", "m2"],
-                "timeout": 60,
-            },
-            {
-                **base,
-                "step": "outcome",
-                "compared": False,
-                "handover": {"holder": "m2", "seconds": 1.0, "released": True, "transitions": 1},
-                "bound": 4.4,
-                "rolled_back": False,
-            },
-            {**base, "step": "verdict", "version": "1.37.2"},
+            {**planned, "step": "rotation", "before": "host"},
+            {**base, "step": "rotated", "remaining": "remaining"},
+            {**base, "step": "host", "tables": TABLES},
+            {**planned, "step": "rollout"},
+            {**planned, "step": "rollback", "recalled": "fileset", "before": "host"},
+            {**rolling, "step": "gate", "outcomes": "mark", "position": 1},
+            {**rolling, "step": "outcome", "fileset": "fileset", "rolled_back": False},
+            {"step": "mark", "gate": "gate", "interrupted": True, "_hostvars": hostvars},
+            {**rolling, "step": "verdict"},
             {
                 "step": "status",
                 "tables": TABLES,
@@ -997,11 +1009,8 @@ class World:
                 "_hostvars": hostvars,
             },
             {"step": "instance", "prefix": "kube_scheduler_"},
-            {
-                **base,
-                "step": "removal",
-                "input": {**data, "members": [*NAMES, "m4"], "kubeconfig": "/x"},
-            },
+            {**base, "step": "removal", "input": _seal.seal(removal, "m1", _seal.INSTANCE)},
+            {"step": "monitoring", "tables": TABLES, "inputs": "input", "_hostvars": hostvars},
         ]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _seal
 
 ROLE = Path(__file__).resolve().parents[2] / "roles/kube_scheduler"
 
@@ -106,3 +107,13 @@ STEP_PLAN: dict[str, Any] = {
         "mode": "0640",
     },
 }
+
+
+def sealed_input(host: str = "m1", **changes: Any) -> dict[str, Any]:
+    """Return the result of the step variables, as this run returns it for a host."""
+    return _seal.seal({**STEP_INPUT, **changes}, host, _seal.VARIABLES)
+
+
+def sealed_plan(host: str = "m1", **changes: Any) -> dict[str, Any]:
+    """Return the result of the step host, as this run returns it for a host."""
+    return _seal.seal({**STEP_PLAN, **changes}, host, _seal.PLAN)

@@ -2,22 +2,26 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Test the action plugins scheduler_credentials and scheduler_fileset: calls and results."""
+"""Test the action plugins scheduler_credentials, scheduler_fileset and scheduler_fault."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
 import pytest
+from ansible.errors import AnsibleActionFail
 from ansible_collections.kube_ha.scheduler.plugins.action import (
     scheduler_credentials,
+    scheduler_fault,
     scheduler_fileset,
 )
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _seal
 
-from tests.support.role import STEP_INPUT, STEP_PLAN
+from tests.support.role import STEP_INPUT, STEP_PLAN, sealed_input, sealed_plan
 
 
 class Host:
@@ -45,7 +49,7 @@ class Host:
         plugin._shared_loader_obj.action_loader.get = self.get_action
         plugin._discovered_interpreter_key = None
         plugin._execute_module = self.execute
-        result: dict[str, Any] = plugin.run(None, {})
+        result: dict[str, Any] = plugin.run(None, {"inventory_hostname": "m1"})
         assert task.args == {}, "Ansible would keep them for every host"
         return result
 
@@ -60,11 +64,9 @@ class Host:
 
 
 def stage_credentials(host: Host, pki: str, **options: Any) -> dict[str, Any]:
-    data = {
-        **STEP_INPUT,
-        "variables": {**STEP_INPUT["variables"], "pki": pki, **options.pop("paths", {})},
-    }
-    return host.run(scheduler_credentials, input=data, plan=STEP_PLAN, **options)
+    variables = {**STEP_INPUT["variables"], "pki": pki, **options.pop("paths", {})}
+    data = sealed_input(variables=variables)
+    return host.run(scheduler_credentials, **{"input": data, "plan": sealed_plan(), **options})
 
 
 @pytest.mark.parametrize("pki", ["node", "external"])
@@ -116,12 +118,85 @@ def test_fileset_returns_documented_keys_only() -> None:
     returned = {"changed": True, "done": ["unit"], "ansible_facts": {"x": 1}, "odd": 1}
     results: dict[str, Any] = {"": returned}
     host = Host(**results)
-    result = host.run(scheduler_fileset, state="live", input=STEP_INPUT, plan=STEP_PLAN)
-    assert result == {"changed": True, "done": ["unit"]}
+    gate = {"attempt": "a", "handover": None, "restart": False, "lease": STEP_PLAN["lease"]}
+    sealed_gate = _seal.seal(gate, "m1", _seal.GATE)
+    result = host.run(scheduler_fileset, state="live", input=sealed_input(), gate=sealed_gate)
+    assert _seal.is_sealed(result, "m1", _seal.FILESET)
+    assert {name: result[name] for name in result if name != "seal"} == {
+        "changed": True,
+        "done": ["unit"],
+    }
     [(_name, arguments, _diff)] = host.calls
     assert arguments == {
         "state": "live",
         "unit": "x.service",
         "path": "/var/lib/x",
+        "attempt": "a",
+        "restart": False,
         "lease": STEP_PLAN["lease"],
+    }
+
+
+def test_failed_fileset_is_no_result_for_later_steps() -> None:
+    results: dict[str, Any] = {"": {"failed": True, "msg": "no", "done": []}}
+    result = Host(**results).run(scheduler_fileset, state="recalled", input=sealed_input())
+    assert result["failed"]
+    assert not _seal.is_sealed(result, "m1", _seal.FILESET)
+
+
+def forged(kind: str) -> Iterator[dict[str, Any]]:
+    """Yield values that this run did not return for the host m1."""
+    sources = {_seal.VARIABLES: STEP_INPUT, _seal.PLAN: STEP_PLAN}
+    own = _seal.seal(sources[kind], "m1", kind)
+    yield sources[kind]
+    yield _seal.seal(sources[kind], "m2", kind)
+    yield _seal.seal(sources[kind], "m1", _seal.GATE)
+    yield {**own, "unit": "other.service"}
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("input", value) for value in forged(_seal.VARIABLES)]
+    + [("plan", value) for value in forged(_seal.PLAN)],
+)
+def test_forged_result_is_rejected_before_a_module_runs(option: str, value: dict[str, Any]) -> None:
+    for module, arguments in (
+        (scheduler_credentials, {}),
+        (scheduler_fileset, {"state": "staged"}),
+        (scheduler_fault, {"state": "absent"} if option == "input" else None),
+    ):
+        if arguments is None:
+            continue
+        host = Host()
+        given = {"input": sealed_input(), "plan": sealed_plan(), **arguments, option: value}
+        if module is scheduler_fault:
+            del given["plan"]
+        with pytest.raises(
+            AnsibleActionFail, match=f"^m1: {option}: not a result of this run for this host"
+        ):
+            host.run(module, **given)
+        assert host.calls == []
+
+
+def test_only_a_target_of_the_drill_gets_its_fault() -> None:
+    """The fault follows from the choice of this run, and no other host gets it."""
+    data = sealed_input(members=["m1", "m2"], variables={**STEP_INPUT["variables"], "group": "g"})
+    choice = {"targets": ["m1"], "remaining": ["m2"], "kind": "stop", "undo_after": 60}
+    for targets, words in ((["m2"], "m1 is not a target"), (["m9"], "its targets are not members")):
+        result = {"choice": {**choice, "targets": targets}}
+        sealed_choice = _seal.seal(result, _seal.WHOLE_PLAY, _seal.CHOICE)
+        with pytest.raises(AnsibleActionFail, match=f"^choice: {words}"):
+            Host().run(scheduler_fault, input=data, choice=sealed_choice)
+    for value in ({"choice": choice}, None):
+        with pytest.raises(AnsibleActionFail, match="choice: not a result of this run"):
+            Host().run(scheduler_fault, input=data, choice=value)
+    host = Host()
+    sealed_choice = _seal.seal({"choice": choice}, _seal.WHOLE_PLAY, _seal.CHOICE)
+    host.run(scheduler_fault, input=data, choice=sealed_choice)
+    [(_name, arguments, _diff)] = host.calls
+    assert arguments == {
+        "unit": "x.service",
+        "kind": "stop",
+        "undo_after": 60,
+        "apiserver": "https://192.0.2.1:6443",
     }

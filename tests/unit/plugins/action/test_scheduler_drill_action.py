@@ -18,8 +18,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill
     verdict,
     watch,
 )
-from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _drill
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _drill, _seal
 
+from tests.support.fake_module import HostVars
 from tests.support.simulation import compared
 from tests.unit.plugins.module_utils._scheduler.drill.test_choice import TABLE, chosen
 from tests.unit.plugins.module_utils._scheduler.drill.test_verdict import TAKEOVER, measured
@@ -30,17 +31,25 @@ INPUT = {
     "playing": NAMES,
     "unit": "batch.service",
     "scheduler": "batch",
-    "variables": {"apiserver": "https://192.0.2.1:6443"},
+    "variables": {"apiserver": "https://192.0.2.1:6443", "group": "kube_masters"},
 }
+KINDS = {"health": _seal.INFO, "undone": _seal.FAULT, "measured": _seal.MEASUREMENT}
+
+
+def sealed_choice() -> dict[str, Any]:
+    return _seal.seal({"choice": chosen()}, _seal.WHOLE_PLAY, _seal.CHOICE)
 
 
 def plugin(step: str, hostvars: Any = None, *, check_mode: bool = False, **options: Any) -> Any:
-    hosts = {
-        name: {"health": compared(name, "m1"), **(hostvars or {}).get(name, {})} for name in NAMES
-    }
-    task = mock.MagicMock(
-        async_val=0, check_mode=check_mode, args={"step": step, "input": INPUT, **options}
-    )
+    hosts: HostVars = HostVars()
+    for name in NAMES:
+        known = {"health": compared(name, "m1"), **(hostvars or {}).get(name, {})}
+        hosts[name] = {
+            variable: _seal.seal(value, name, KINDS[variable]) if isinstance(value, dict) else value
+            for variable, value in known.items()
+        }
+    given = {"step": step, "input": _seal.seal(INPUT, "m1", _seal.VARIABLES), **options}
+    task = mock.MagicMock(async_val=0, check_mode=check_mode, args=given)
     found = scheduler_drill.ActionModule(task, *(mock.MagicMock() for _number in range(5)))
     return found, {"inventory_hostname": "m1", "hostvars": hosts, "ansible_play_hosts_all": NAMES}
 
@@ -69,7 +78,8 @@ def test_choose_returns_choice_or_rejects(tmp_path: Path) -> None:
         AnsibleActionFail, match="kube_scheduler_admin_kubeconfig: not set; set the path"
     ):
         run("choose", **given)
-    malformed = {"m2": {"health": "garbage"}, "m3": {"health": {"hostname": None}}}
+    unsealed = compared("m3", "m1")
+    malformed = {"m2": {"health": "garbage"}, "m3": {"health": [unsealed]}}
     with pytest.raises(
         AnsibleActionFail, match="only m1 is healthy: m2: no response; m3: no response"
     ):
@@ -107,8 +117,11 @@ def reported(folder: Path, hostvars: Any = None, samples: Any = None) -> dict[st
     }
     # Ansible converts the result of a task to JSON and back.
     data = json.loads(json.dumps(data))
-    names = {"results": "health", "journals": "undone", "report_dir": str(folder / "new/folder")}
-    return run("report", hostvars, choice=chosen(), measured=data, **names)
+    names = {"results": "health", "journals": "undone", "measured": "measured"}
+    known = {name: dict((hostvars or {}).get(name, {})) for name in NAMES}
+    known["m1"].setdefault("measured", data)
+    directory = str(folder / "new/folder")
+    return run("report", known, choice=sealed_choice(), report_dir=directory, **names)
 
 
 def test_report_is_written_and_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,6 +179,20 @@ def test_journal_of_hostile_host_is_bounded_and_printable(tmp_path: Path) -> Non
     assert all(len(line) < 400 and line.isprintable() for line in printed)
 
 
+def test_forged_results_decide_nothing(tmp_path: Path) -> None:
+    """The steps reject an input, a choice or a measurement that this run did not return."""
+    words = "not a result of this run for this host; remove"
+    unsealed = {"choice": {**chosen(), "primary": "m2"}}
+    with pytest.raises(AnsibleActionFail, match=f"choice: {words}"):
+        run("measure", choice=unsealed, admin_kubeconfig="/k")
+    for data in (INPUT, _seal.seal(INPUT, "m2", _seal.VARIABLES)):
+        with pytest.raises(AnsibleActionFail, match=f"^m1: input: {words}"):
+            run("choose", admin_kubeconfig="/k", **{**CHOOSE, "input": data})
+    with pytest.raises(AnsibleActionFail, match=f"^m1: measured: {words}"):
+        reported(tmp_path, {"m1": {"measured": [{"time": "2026-11-25T00:00:00Z"}]}})
+    assert not (tmp_path / "new").exists()
+
+
 def test_report_that_cannot_be_encoded_writes_nothing(tmp_path: Path) -> None:
     with (
         mock.patch.object(_drill, "render_drill_page", return_value="\ud800"),
@@ -210,7 +237,7 @@ class FakeWatch:
 
 def measure(response: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(scheduler_drill, "Watch", FakeWatch)
-    action, task_vars = plugin("measure", choice=chosen(), admin_kubeconfig="/k")
+    action, task_vars = plugin("measure", choice=sealed_choice(), admin_kubeconfig="/k")
 
     def execute(**options: Any) -> dict[str, Any]:
         assert options["module_args"]["unit"] == "batch.service"

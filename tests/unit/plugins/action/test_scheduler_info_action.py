@@ -27,7 +27,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificat
     read_validity,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.rules import has_signed
-from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _envelope
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _envelope, _seal
 
 from tests.support.fake_module import one_line
 from tests.support.host import RESULT
@@ -99,7 +99,9 @@ def test_result_includes_the_clock_offset() -> None:
         "changed",
         "clock_offset",
         "round_trip",
+        "seal",
     }
+    assert _seal.is_sealed(result, "m1", _seal.INFO)
     assert result["changed"] is False
     assert result["clock_offset"] == pytest.approx(0, abs=1)
     assert 0 <= result["round_trip"] < 5
@@ -127,6 +129,27 @@ def test_host_gets_only_the_serving_columns_of_the_version_table() -> None:
     for garbage in ("x", {"1.37": None}, {"a": {}}, [1]):
         assert target.fails(versions=garbage).startswith("versions: is not a version table")
     assert "is not an option" in target.fails(_serving=[])
+
+
+def test_lease_of_an_earlier_result_of_this_run_is_sent() -> None:
+    target, lease = Target(), {"holder": "m1.example"}
+    for host, kind in (("m1", _seal.INFO), ("m1", _seal.FILESET)):
+        known = {"earlier": _seal.seal({"lease": lease}, host, kind)}
+        target.run(known, previous="earlier")
+        assert target.sent.pop() == {"previous_lease": lease}
+    ignored: list[Any] = [
+        {"lease": lease},
+        _seal.seal({"lease": lease}, "m2", _seal.INFO),
+        _seal.seal({"lease": None}, "m1", _seal.INFO),
+        {**_seal.seal({"lease": lease}, "m1", _seal.INFO), "lease": {"holder": "m2.example"}},
+        {"skipped": True},
+        None,
+    ]
+    for value in ignored:
+        target.run({"earlier": value}, previous="earlier")
+        assert target.sent.pop() == {}
+    target.run(previous="earlier")
+    assert target.sent.pop() == {}
 
 
 def test_unexpected_fields_of_a_result_are_dropped() -> None:

@@ -14,7 +14,7 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible_collections.kube_ha.scheduler.plugins.action.scheduler_plan import ActionModule
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import rotation
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import serialize_key
-from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _envelope, _plan_host
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _envelope, _plan_host, _seal
 
 from tests.support.fake_module import HostVars, one_line
 from tests.support.pki import Ca, spare
@@ -55,6 +55,7 @@ def run(
         for name in names
     }
     task_vars = {
+        **hosts[me],
         **variables,
         **DATA,
         "inventory_hostname": me,
@@ -217,14 +218,15 @@ def planned(
 ) -> dict[str, Any]:
     data = fixed(variables | given)
     own = FACTS if answer is None else answer
-    hostvars = {"m1": {"host": own}, "m2": {"host": others}}
+    if isinstance(others, dict):
+        others = _seal.seal(others, "m2", _seal.INFO)
+    hostvars = {"m1": {"host": _seal.seal(own, "m1", _seal.INFO)}, "m2": {"host": others}}
     return run(
         "host",
         variables,
         hostvars=hostvars,
         tables=TABLES,
         input=data,
-        host=own,
         results="host",
         strict=strict,
     )
@@ -306,11 +308,20 @@ def test_duplicate_hostname_is_rejected(variables: dict[str, Any]) -> None:
     assert line.startswith("m1 and m2 have the same hostname m1.example")
 
 
-@pytest.mark.parametrize("others", [None, "garbage", {"hostname": None}, {"msg": "unreachable"}, 7])
-def test_malformed_result_of_another_host_is_ignored(
-    variables: dict[str, Any], others: Any
-) -> None:
+@pytest.mark.parametrize("others", [None, "garbage", [FACTS], 7])
+def test_host_without_a_result_is_ignored(variables: dict[str, Any], others: Any) -> None:
     assert planned(variables, others=others)["errors"] == []
+
+
+@pytest.mark.parametrize("origin", [None, ("m1", _seal.INFO), ("m2", _seal.PLAN)])
+def test_result_that_another_host_forged_is_ignored(
+    variables: dict[str, Any], origin: tuple[str, str] | None
+) -> None:
+    """A result of m2 with the hostname of m1 fails the run only if this run returned it."""
+    others = _seal.seal(FACTS, *origin) if origin else FACTS
+    hostvars = {"m1": {"host": _seal.seal(FACTS, "m1", _seal.INFO)}, "m2": {"host": others}}
+    options = {"tables": TABLES, "input": fixed(variables), "results": "host"}
+    assert run("host", variables, hostvars=hostvars, **options)["errors"] == []
 
 
 @pytest.mark.parametrize(
@@ -372,16 +383,22 @@ def rotated(
         "kube_scheduler_new_ca_key": str(following.key_path),
         "rotate": kind,
     }
-    return following, fixed(variables | given, rotation={"step": step, "replace": ["00:11"]})
+    remaining = _seal.seal({"replace": ["00:11"]}, "m1", _seal.ROTATION)
+    found = fixed(
+        variables | given | {"remaining": remaining}, rotation=step, remaining="remaining"
+    )
+    return following, found
 
 
 def test_both_cas_are_trusted_during_a_ca_rotation(
     variables: dict[str, Any], ca: Ca, tmp_path: Path
 ) -> None:
-    following, found = rotated(variables, tmp_path)
+    following, found = rotated(variables, tmp_path, step="accept")
     assert found["errors"] == []
     assert found["authorities_pem"] == found["apiserver_cas_pem"] == ca.pem + following.pem
-    assert found["rotation"] == {"step": "inspect", "replace": ["00:11"]}
+    assert found["rotation"] == {"step": "accept", "replace": ["00:11"]}
+    inspected = rotated(variables, tmp_path)[1]
+    assert inspected["rotation"] == {"step": "inspect", "replace": []}
     plain = fixed(variables)
     assert (plain["authorities_pem"], plain["apiserver_cas_pem"], plain["rotation"]) == (
         ca.pem,
@@ -437,10 +454,9 @@ def test_desired_state_follows_the_step_of_a_ca_rotation(
         found = run(
             "host",
             variables,
-            hostvars={"m1": {"host": own}},
+            hostvars={"m1": {"host": _seal.seal(own, "m1", _seal.INFO)}},
             tables=TABLES,
             input=data,
-            host=own,
             results="host",
         )
         path = {"former": ca.path, "next": following.path}[signs]
@@ -452,7 +468,13 @@ def test_desired_state_follows_the_step_of_a_ca_rotation(
         )
     own["apiserver"]["next_accepted"] = False
     found = run(
-        "host", variables, tables=TABLES, input=data, host=own, results="host", strict=False
+        "host",
+        variables,
+        hostvars={"m1": {"host": _seal.seal(own, "m1", _seal.INFO)}},
+        tables=TABLES,
+        input=data,
+        results="host",
+        strict=False,
     )
     assert [line.partition(", https")[0] for line in found["errors"]] == [
         "kube_scheduler_new_ca_cert: the apiserver of m1"
@@ -485,9 +507,10 @@ def test_shared_pair_is_read_on_the_controller_for_a_rotation(
     for pki in ("node", "shared"):
         given = {"kube_scheduler_pki": pki, "kube_scheduler_cert_source": str(tmp_path / "s.pem")}
         given["kube_scheduler_key_source"] = str(tmp_path / "s-key.pem")
-        data = fixed(variables | given, rotation={"step": "inspect"})
+        data = fixed(variables | given, rotation="inspect")
+        known = {name: {"h": _seal.seal(lies, name, _seal.INFO)} for name in ("m1", "m2")}
         asked: dict[str, Any] = {
-            "hostvars": HostVars({name: {"h": lies} for name in ("m1", "m2")}),
+            "hostvars": HostVars(known),
             "input": data,
             "results": "h",
             "plans": "p",
