@@ -27,7 +27,7 @@ PAIR_RESULT_KEYS = ("reasons", "awaited", "refused")
 
 
 class ActionModule(ActionBase):
-    """Stage the credentials of a host, or issue the shared key pair on the controller."""
+    """Stage the credentials of a host, or issue key pairs for a Prometheus host or for all hosts."""
 
     TRANSFERS_FILES = True
     _supports_check_mode = True
@@ -35,30 +35,39 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: Vars | None = None) -> Vars:
         result: Vars = super().run(tmp, task_vars)
-        options = _arguments.read_arguments(self, spec.CREDENTIALS, [])
+        options = _arguments.read_arguments(self, spec.CREDENTIALS, spec.CREDENTIALS_REQUIRED_IF)
         self.task_vars = task_vars
-        host = str((task_vars or {}).get("inventory_hostname", ""))
-        kinds = {"input": (_seal.VARIABLES,), "plan": (_seal.PLAN,)}
         try:
-            sources = _module_arguments.take_sources(options, host, kinds)
+            tasks = self._tasks(options)
         except PlanError as error:
             raise AnsibleActionFail(str(error)) from None
-        data, plan = sources["input"]["variables"], sources["plan"]
-        if options["state"] == "shared":
-            tasks = [(self._certificate, _module_arguments.shared_certificate(data, plan))]
-        elif data["pki"] in ("shared", "provided"):
-            copies = _module_arguments.staged_pair_copies(data, plan)
-            tasks = [(self._copy, arguments) for arguments in copies]
-        else:
-            tasks = [(self._certificate, _module_arguments.staged_certificate(plan))]
-        if options["state"] == "staged":
-            tasks.append((self._kubeconfig, _module_arguments.staged_kubeconfig(plan)))
         results: list[Vars] = []
         for run_task, arguments in tasks:
             results.append(run_task(arguments))
             if results[-1].get("failed") or results[-1].get("unreachable"):
                 break
         return result | _merge(results) | _results.interpreter_facts(self)
+
+    def _tasks(self, options: Vars) -> list[tuple[t.Callable[[Vars], Vars], Vars]]:
+        """Return each task of the state with its arguments. Raises PlanError."""
+        state, host = options["state"], str((self.task_vars or {}).get("inventory_hostname", ""))
+        kind = _seal.MONITORING if state == "client" else _seal.PLAN
+        sources = _module_arguments.take_sources(
+            options, host, {"input": (_seal.VARIABLES,), "plan": (kind,)}
+        )
+        plan = sources["plan"]
+        if state == "client":
+            certificates = _module_arguments.client_certificates(plan)
+            return [(self._certificate, arguments) for arguments in certificates]
+        data = sources["input"]["variables"]
+        if state == "shared":
+            return [(self._certificate, _module_arguments.shared_certificate(data, plan))]
+        if data["pki"] in ("shared", "provided"):
+            copies = _module_arguments.staged_pair_copies(data, plan)
+            pair = [(self._copy, arguments) for arguments in copies]
+        else:
+            pair = [(self._certificate, _module_arguments.staged_certificate(plan))]
+        return [*pair, (self._kubeconfig, _module_arguments.staged_kubeconfig(plan))]
 
     def _certificate(self, arguments: Vars) -> Vars:
         return self._run_action("kube_ha.scheduler.x509_cert", arguments)

@@ -26,17 +26,22 @@ options:
         the module copies the key pair from the controller.
       - V(shared) issues the shared key pair of all hosts on the controller. Delegate this task to
         C(localhost).
+      - V(client) issues the client certificates of a Prometheus host, one for each CA on the
+        controller.
     type: str
-    choices: [staged, shared]
+    choices: [staged, shared, client]
     default: staged
   input:
-    description: Result of O(kube_ha.scheduler.scheduler_plan#module:step=variables), with the
-      validated variables.
+    description:
+      - Result of O(kube_ha.scheduler.scheduler_plan#module:step=variables), with the validated
+        variables.
+      - Required with O(state=staged) and O(state=shared).
     type: dict
-    required: true
   plan:
-    description: Result of O(kube_ha.scheduler.scheduler_plan#module:step=host), the plan of the
-      host.
+    description:
+      - Result of O(kube_ha.scheduler.scheduler_plan#module:step=host), the plan of the host.
+      - With O(state=client), the result of
+        O(kube_ha.scheduler.scheduler_plan#module:step=monitoring).
     type: dict
     required: true
 seealso:
@@ -78,7 +83,11 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=spec.CREDENTIALS, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec=spec.CREDENTIALS,
+        required_if=spec.CREDENTIALS_REQUIRED_IF,
+        supports_check_mode=True,
+    )
     module.fail_json(
         msg="scheduler_credentials: the action plugin of the collection did not run;"
         " run the task kube_ha.scheduler.scheduler_credentials"

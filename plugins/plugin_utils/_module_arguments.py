@@ -247,6 +247,35 @@ def shared_certificate(variables: Vars, plan: Vars) -> Vars:
     }
 
 
+def client_certificates(plan: Vars) -> list[Vars]:
+    """Return the arguments of x509_cert for each client certificate of a Prometheus host.
+
+    `plan` is the result of the step monitoring. Each cluster has its own CA and requires its own
+    client certificate.
+    """
+    return [
+        {
+            "path": identity["path"],
+            "privatekey_path": identity["privatekey_path"],
+            "privatekey_type": "ECC",
+            "subject": plan["subject"],
+            "key_usage": ["digitalSignature"],
+            "extended_key_usage": ["clientAuth"],
+            "ca_on": "controller",
+            "ca_path": identity["ca_cert"],
+            "ca_privatekey_path": identity["ca_key"],
+            "valid_for": plan["valid_for"],
+            "renew_before": plan["renew_before"],
+            "not_after_policy": "clamp",
+            "regenerate": "full",
+            "owner": "root",
+            "group": plan["group"],
+            "mode": "0640",
+        }
+        for identity in plan["identities"]
+    ]
+
+
 def staged_pair_copies(variables: Vars, plan: Vars) -> list[Vars]:
     """Return the arguments of copy for the staged key pair, with the certificate first."""
     certificate = {

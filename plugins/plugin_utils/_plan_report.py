@@ -13,6 +13,7 @@ import typing as t
 
 import yaml
 from ansible import constants as C  # noqa: N812
+from ansible.errors import AnsibleError
 from ansible.parsing.yaml.dumper import AnsibleDumper
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import PlanError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import write
@@ -44,6 +45,9 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._plan_step impor
     authorities,
 )
 
+UNKNOWN_CLUSTER = "unknown"
+OF_ANSIBLE = ("all", "ungrouped")
+"""Groups that exist in every inventory."""
 # The function that renders each report, by the variable with the path of the report.
 REPORTS: dict[str, t.Callable[[status.StatusDocument], str]] = {
     "status_json": lambda report: json.dumps(report, indent=2) + "\n",
@@ -114,9 +118,26 @@ def _clusters(step: Step) -> tuple[dict[str, Vars], dict[str, list[str]]]:
     by_group: dict[str, list[str]] = {}
     for name in lost:
         if name not in known:
-            group = hostvars[name].get(f"{step.prefix}group") or next(iter(inputs), "")
-            by_group.setdefault(str(group), []).append(name)
+            by_group.setdefault(_lost_group(step, name), []).append(name)
     return inputs, by_group
+
+
+def _lost_group(step: Step, name: str) -> str:
+    """Return the cluster of a host without input, UNKNOWN_CLUSTER if the inventory has no name.
+
+    Facts of a host never name a cluster.
+    """
+    groups, variable = step.vars["groups"], f"{step.prefix}group"
+    known = step.vars["hostvars"][name]
+    try:
+        is_fact = variable in (known.get("ansible_facts") or {})
+        declared = "" if is_fact else str(known.get(variable))
+    except AnsibleError:
+        declared = ""  # Its template cannot be computed.
+    if name in groups.get(declared, ()):
+        return declared
+    own = [group for group in groups if group not in OF_ANSIBLE and name in groups[group]]
+    return own[0] if len(own) == 1 else UNKNOWN_CLUSTER
 
 
 def _evaluated(step: Step, inputs: t.Mapping[str, Vars]) -> t.Iterator[status.ClusterStatus]:

@@ -210,10 +210,14 @@ FILESET_REQUIRED_IF: list[tuple[str, str, list[str]]] = [
 # --- scheduler_credentials
 
 CREDENTIALS: dict[str, dict[str, t.Any]] = {
-    "state": {"type": "str", "choices": ["staged", "shared"], "default": "staged"},
-    "input": {"type": "dict", "required": True},
+    "state": {"type": "str", "choices": ["staged", "shared", "client"], "default": "staged"},
+    "input": {"type": "dict"},
     "plan": {"type": "dict", "required": True},
 }
+CREDENTIALS_REQUIRED_IF: list[tuple[str, str, list[str]]] = [
+    ("state", "staged", ["input"]),
+    ("state", "shared", ["input"]),
+]
 
 # --- scheduler_plan
 
