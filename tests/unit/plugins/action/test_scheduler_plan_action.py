@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -14,11 +15,18 @@ from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible_collections.kube_ha.scheduler.plugins.action.scheduler_plan import ActionModule
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import rotation
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import serialize_key
-from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _envelope, _plan_host, _seal
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
+    _envelope,
+    _plan_host,
+    _plan_report,
+    _plan_step,
+    _seal,
+)
 
 from tests.support.fake_module import HostVars, one_line
+from tests.support.host import RESULT
 from tests.support.pki import Ca, spare
-from tests.support.role import defaults, role_vars
+from tests.support.role import ROLE, defaults, role_vars
 
 DATA = role_vars()
 TABLES: dict[str, str] = DATA["__kube_scheduler_tables"]
@@ -735,3 +743,156 @@ def test_forged_envelope_is_a_one_line_error(variables: dict[str, Any], what: st
             host=FACTS,
             results="host",
         )
+
+
+# --- results of earlier steps
+
+
+@pytest.mark.parametrize("name", _plan_step.REGISTERED_KINDS)
+@pytest.mark.parametrize("step", ["variables", "instance", "monitoring"])
+def test_variables_that_the_role_registers_are_rejected(
+    variables: dict[str, Any], step: str, name: str
+) -> None:
+    options = {"tables": TABLES, "inputs": "input"} if step == "monitoring" else {"tables": TABLES}
+    kind = _plan_step.REGISTERED_KINDS[name][0]
+    for value in ({"errors": []}, "{{ x }}", None, _seal.seal({"errors": []}, "m2", kind)):
+        with pytest.raises(AnsibleActionFail, match=f"^m1: {name}: the role registers this var"):
+            run(step, {**variables, name: value}, **options)
+    # An earlier run of the role in the same run of Ansible can leave these values.
+    for value in (_seal.seal({"errors": []}, "m1", kind), {"skipped": True}, {"failed": True}):
+        run(step, {**variables, name: value}, **options)
+
+
+def test_each_registered_variable_of_the_role_is_known() -> None:
+    """The first step must reject each variable that a task of the role registers.
+
+    Only the binary has a result of another collection, on which no module of the role relies.
+    """
+    tasks = "".join(path.read_text() for path in (ROLE / "tasks").rglob("*.yml"))
+    registered = set(re.findall(r"register: (\w+)", tasks))
+    assert registered == {*_plan_step.REGISTERED_KINDS, "__kube_scheduler_binary"}
+
+
+ROLLOUT = {"batches": [["m1"], ["m2"]], "healthy": ["m1", "m2"], "version": "1.37.2"}
+HANDOVER = {"kubeconfig": "/etc/kubernetes/kube-scheduler.kubeconfig", "lock": "leases"}
+
+
+def roll(
+    variables: dict[str, Any], step: str, me: str = "m2", forged: Any = None, **options: Any
+) -> dict[str, Any]:
+    """Run a step of a rollout in which m1 is rolled.
+
+    `forged` replaces values of variables by host.
+    """
+    lease = {"holder": "m2.example", "moving": True}
+    plan = {"version": "1.37.2", "handover": 4.4, "timeouts": {"handover": 30.0}, "lease": {}}
+    values: dict[str, tuple[str, dict[str, Any]]] = {
+        "plan": (_seal.PLAN, plan),
+        "rollout": (_seal.ROLLOUT, {**ROLLOUT, "compared": True}),
+        "fileset": (_seal.FILESET, {"done": []}),
+        "gate": (_seal.GATE, {"blocked": "m1 is unhealthy"}),
+    }
+    hostvars: dict[str, Any] = {}
+    for name in ("m1", "m2"):
+        process = {**RESULT["process"], "lease_name": "l", "lease_namespace": "n"}
+        result = {**RESULT, "hostname": f"{name}.example", "lease": lease, "process": process}
+        own = {
+            **values,
+            "health": (_seal.INFO, {**result, "healthy": True}),
+            "mark": (_seal.MARK, {"rolled": name == "m1", "interrupted": False, "blocked": ""}),
+        }
+        hostvars[name] = {
+            variable: _seal.seal(value, name, kind) for variable, (kind, value) in own.items()
+        }
+        hostvars[name] |= (forged or {}).get(name, {})
+    names = {"results": "health", "plans": "plan", "rollout": "rollout", **options}
+    return run(step, variables, me, hostvars, input=fixed(variables, me=me), **names)
+
+
+GATE: dict[str, Any] = {"outcomes": "mark", "position": 1}
+
+
+def test_gate_counts_only_marks_of_this_run(variables: dict[str, Any]) -> None:
+    found = roll(variables, "gate", **GATE)
+    assert (found["errors"], found["stopped"], found["restart"]) == ([], False, False)
+    assert found["handover"] == {**HANDOVER, "name": "l", "namespace": "n", "timeout": 30.0}
+    for mark in ({"rolled": True}, _seal.seal({"rolled": True}, "m2", _seal.MARK)):
+        found = roll(variables, "gate", forged={"m1": {"mark": mark}}, **GATE)
+        assert found["errors"][0].startswith("m2 would be rolled before m1"), mark
+    interrupted = _seal.seal({"rolled": False, "interrupted": True}, "m1", _seal.MARK)
+    assert roll(variables, "gate", forged={"m1": {"mark": interrupted}}, **GATE)["stopped"]
+    blocked = _seal.seal({"rolled": False, "blocked": "why"}, "m1", _seal.MARK)
+    assert roll(variables, "gate", forged={"m1": {"mark": blocked}}, **GATE)["stopped"]
+
+
+@pytest.mark.parametrize(
+    ("step", "name", "options"),
+    [
+        ("gate", "rollout", GATE),
+        ("gate", "plan", GATE),
+        ("outcome", "rollout", {"fileset": "fileset"}),
+        ("outcome", "fileset", {"fileset": "fileset"}),
+        ("outcome", "health", {"fileset": "fileset"}),
+        ("rollout", "plan", {}),
+        ("rollout", "health", {}),
+        ("verdict", "rollout", {}),
+        ("verdict", "plan", {}),
+        ("verdict", "health", {}),
+        ("removal", "health", {}),
+        ("mark", "gate", {"gate": "gate"}),
+        ("rollback", "plan", {"recalled": "fileset", "before": "health"}),
+        ("rollback", "fileset", {"recalled": "fileset", "before": "health"}),
+    ],
+)
+def test_step_rejects_a_forged_result_of_its_host(
+    variables: dict[str, Any], step: str, name: str, options: dict[str, Any]
+) -> None:
+    forged = {"healthy": True, "rolled": True, **ROLLOUT, "seal": "0" * 64}
+    with pytest.raises(AnsibleActionFail, match=f"^m2: {name}: not a result of this run for this"):
+        roll(variables, step, forged={"m2": {name: forged}}, **options)
+
+
+def test_result_of_a_failed_or_skipped_task_is_named(variables: dict[str, Any]) -> None:
+    for value in ({"failed": True}, {"skipped": True}, {"unreachable": True}):
+        with pytest.raises(
+            AnsibleActionFail, match=r"^m2: health: no usable result from this host"
+        ):
+            roll(variables, "verdict", forged={"m2": {"health": value}})
+    # The phase verify alone registers no order.
+    for value in ({"skipped": True}, None):
+        assert roll(variables, "verdict", forged={"m2": {"rollout": value}})["errors"] == []
+
+
+def test_errors_of_a_failed_step_are_no_result_of_the_step(variables: dict[str, Any]) -> None:
+    failed = fixed({**variables, "kube_scheduler_secure_port": 0})
+    assert failed["failed"]
+    for value in (failed, {key: failed[key] for key in ("errors", "seal")}):
+        with pytest.raises(AnsibleActionFail, match=r"^m1: input: no"):
+            run("rollout", variables, input=value, results="health", plans="plan")
+
+
+@pytest.mark.parametrize(
+    ("groups", "facts", "expected"),
+    [
+        ({"kube_masters": ["m1", "m2"], "etcd": ["m2"]}, {}, "kube_masters"),
+        (
+            {"evil": ["m1"], "kube_masters": ["m2"]},
+            {"kube_scheduler_group": "evil"},
+            "kube_masters",
+        ),
+        (
+            {"kube_masters": ["m2"], "etcd": ["m2"]},
+            {"kube_scheduler_group": "kube_masters"},
+            "unknown",
+        ),
+        ({"all": ["m2"], "ungrouped": ["m2"], "edge": ["m2"]}, {}, "edge"),
+        ({"all": ["m2"], "ungrouped": ["m2"]}, {}, "unknown"),
+    ],
+)
+def test_cluster_of_a_lost_host_is_a_group_of_the_inventory(
+    groups: dict[str, Any], facts: dict[str, Any], expected: str
+) -> None:
+    known = {"kube_scheduler_group": "kube_masters", "ansible_facts": facts, **facts}
+    step = mock.MagicMock(prefix="kube_scheduler_")
+    step.vars = {"groups": groups, "hostvars": HostVars({"m2": known})}
+    assert _plan_report._lost_group(step, "m2") == expected
