@@ -328,7 +328,7 @@ def test_result_that_another_host_forged_is_ignored(
     """A result of m2 with the hostname of m1 fails the run only if this run returned it."""
     others = _seal.seal(FACTS, *origin) if origin else FACTS
     hostvars = {"m1": {"host": _seal.seal(FACTS, "m1", _seal.INFO)}, "m2": {"host": others}}
-    options = {"tables": TABLES, "input": fixed(variables), "results": "host"}
+    options: dict[str, Any] = {"tables": TABLES, "input": fixed(variables), "results": "host"}
     assert run("host", variables, hostvars=hostvars, **options)["errors"] == []
 
 
@@ -859,8 +859,8 @@ def test_result_of_a_failed_or_skipped_task_is_named(variables: dict[str, Any]) 
         ):
             roll(variables, "verdict", forged={"m2": {"health": value}})
     # The phase verify alone registers no order.
-    for value in ({"skipped": True}, None):
-        assert roll(variables, "verdict", forged={"m2": {"rollout": value}})["errors"] == []
+    for absent in ({"skipped": True}, None):
+        assert roll(variables, "verdict", forged={"m2": {"rollout": absent}})["errors"] == []
 
 
 def test_errors_of_a_failed_step_are_no_result_of_the_step(variables: dict[str, Any]) -> None:
