@@ -479,12 +479,17 @@ def test_secrets_are_sent_only_as_the_option_secrets() -> None:
         "variables": {},
         "issues_metrics_client": False,
     }
+
+    def given() -> dict[str, Any]:
+        return {
+            "input": _seal.seal(data, "m1", _seal.VARIABLES),
+            "plan": _seal.seal(plan, "m1", _seal.PLAN),
+        }
+
     target = Target()
-    result = target.run(input=data, plan=plan)
+    result = target.run(**given())
     assert "marker" not in str(result)
     assert target.sent[0].pop("secrets") == secrets
     assert "marker" not in str(target.sent)
     plan["secrets"] = _envelope.close_envelope(secrets, "m2")
-    assert target.fails(input=data, plan=plan).startswith(
-        "secrets: not a result of this run for m1"
-    )
+    assert target.fails(**given()).startswith("secrets: not a result of this run for m1")

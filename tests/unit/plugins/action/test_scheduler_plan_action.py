@@ -738,9 +738,9 @@ def test_forged_envelope_is_a_one_line_error(variables: dict[str, Any], what: st
         run(
             "host",
             variables,
+            hostvars={"m1": {"host": _seal.seal(FACTS, "m1", _seal.INFO)}},
             tables=TABLES,
-            input={**data, "secrets": forged},
-            host=FACTS,
+            input=_seal.seal({**data, "secrets": forged}, "m1", _seal.VARIABLES),
             results="host",
         )
 
