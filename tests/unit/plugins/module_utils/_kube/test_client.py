@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as kube
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import transport
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.client import StatusError
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -486,15 +487,17 @@ def test_chunks_are_joined() -> None:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1;eeeeeeee\r\n \r\n" * 9999,
     ],
 )
-def test_endless_frames_are_rejected(repeated: bytes) -> None:
+def test_endless_frames_are_rejected(repeated: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "MAX_BODY_BYTES", 1 << 20)
+
     def flood(connection: socket.socket) -> None:
         connection.sendall(repeated)
         while True:
             connection.sendall(repeated.rpartition(b"\r\n\r\n")[2] or repeated * 999)
 
     with serve(lambda _request: flood) as server:
-        kind, text = kind_of(server, timeout=20)
-    assert (kind, "more than 5 MiB" in text) == ("too_large", True)
+        kind, text = kind_of(server, timeout=120)
+    assert (kind, "more than 2 MiB" in text) == ("too_large", True)
 
 
 def test_compressed_response_is_rejected() -> None:
