@@ -170,15 +170,15 @@ def converge_file(
     FilesError.
     """
     target = paths.resolve(path)
-    if module.check_mode and not os.path.isdir(os.path.dirname(target)):
+    if os.path.isdir(os.path.dirname(target)):
+        paths.guard(target)
+    elif module.check_mode:
         module.warn(
             f"the directory {os.path.dirname(target)!r} does not exist yet; check mode assumes"
             " that an"
             " earlier task creates it"
         )
         return ConvergedFile(True, None)
-    if os.path.isdir(os.path.dirname(target)):
-        paths.guard(target)
     previous = paths.read(target)
     if previous is None and content is None:
         return ConvergedFile(False, None)

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Give a directory to an unprivileged user safely, without following that user's links."""
+"""Create directories with a mode, and give a directory to another user, without a foreign link."""
 
 from __future__ import annotations
 
@@ -13,34 +13,65 @@ import grp
 import os
 import pwd
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, walk
 
-DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-MAX_LINKS = 40
-"""Maximum number of symlinks in a path, as in Linux."""
+NEW_MODE = 0o700
+PARENT_MODE = 0o755
+"""Mode of a directory that is created because it is missing in the path of another one."""
 
 
-def create_directory(path: str, mode: int = 0o755) -> None:
-    """Create a directory of root with this mode, whatever the umask; keep an existing directory.
+def create_directory(path: str, mode: int = PARENT_MODE) -> bool:
+    """Create a directory with this mode, whatever the umask; return whether it was missing.
 
-    The parent directory must exist. Raises FilesError if another user can write to the parent.
+    The parent directory must exist. An existing directory is kept. Raises FilesError if another
+    user than root can change a name in the path.
     """
-    paths.guard(path)
-    with paths.explain_errors(path, "create"):
-        try:
-            os.mkdir(path, 0o700)
-        except FileExistsError:
-            if os.path.isdir(path):
-                return
-            raise
-        handle = os.open(path, DIRECTORY_FLAGS)
-        try:
-            os.fchmod(handle, mode)
-        finally:
-            os.close(handle)
+    with (
+        paths.explain_errors(path, "create"),
+        paths.open_parent(path.rstrip("/"), strict=True) as place,
+    ):
+        if _is_directory(path, place):
+            return False
+        _create(place.name, place.handle, mode)
+        place.sync()
+        return True
+
+
+def _is_directory(path: str, place: paths.Place) -> bool:
+    """Return whether a path leads to a directory. Raises FilesError for any other file."""
+    if place.status() is None:
+        return False
+    if not os.path.isdir(place.path):
+        raise FilesError(f"{path!r} is not a directory; remove it, or set another path")
+    return True
+
+
+def _create(name: str, parent: int, mode: int) -> None:
+    os.mkdir(name, NEW_MODE, dir_fd=parent)
+    handle = os.open(name, walk.READ_FLAGS, dir_fd=parent)
+    try:
+        # The umask can have removed permissions.
+        os.fchmod(handle, mode)
+    finally:
+        os.close(handle)
+
+
+def remove_empty_directory(path: str) -> bool:
+    """Remove a directory if it is empty; return whether it was removed."""
+    with contextlib.suppress(OSError, FilesError), paths.open_parent(path.rstrip("/")) as place:
+        os.rmdir(place.name, dir_fd=place.handle)
+        return True
+    return False
+
+
+def remove_directory(path: str) -> None:
+    """Remove a directory with its content, and follow no link in it. Raises FilesError."""
+    with paths.explain_errors(path, "remove"), paths.open_parent(path, strict=True) as place:
+        walk.remove_tree(place.name, place.handle)
+        place.sync()
 
 
 def give_directory(path: str, user: str, mode: int, *, dry: bool = False) -> bool:
@@ -50,111 +81,78 @@ def give_directory(path: str, user: str, mode: int, *, dry: bool = False) -> boo
     changed, or would change with `dry`. Raises FilesError if the user can write to a parent
     directory: a link there could make root give any other directory to the user.
     """
-    try:
-        account = pwd.getpwnam(user)
-    except KeyError:
-        if dry:
-            return True
-        raise FilesError(
-            f"{user!r} does not exist on this host; create it first", option="user"
-        ) from None
-    groups = {account.pw_gid, *(entry.gr_gid for entry in grp.getgrall() if user in entry.gr_mem)}
-    with paths.explain_errors(path, "create"), contextlib.ExitStack() as handles:
-        walk = _Walk(path, account.pw_uid, groups, handles)
+    account = _find_account(user)
+    if account is None and dry:
+        return True
+    if account is None:
+        raise FilesError(f"{user!r} does not exist on this host; create it first", option="user")
+    with (
+        paths.explain_errors(path, "create"),
+        walk.Walk(path, _UserGuard(path, account)) as way,
+    ):
         created = False
-        for name, last in walk.names():
-            if walk.enter(name):
+        for name, last in way.names():
+            if _enter(way, name):
                 continue
             if dry:
                 return True
-            os.mkdir(name, 0o700 if last else 0o755, dir_fd=walk.handle)
-            created = walk.enter(name)
+            _create(name, way.handle, NEW_MODE if last else PARENT_MODE)
+            created = way.enter(name)
             if not created:
                 raise FilesError(
                     f"{path!r} was removed during its creation; stop the program that removes it"
                 )
-        status = os.fstat(walk.handle)
-        if (status.st_uid, stat.S_IMODE(status.st_mode)) == (account.pw_uid, mode):
-            return created
-        if not dry:
-            os.fchown(walk.handle, account.pw_uid, -1)
-            os.fchmod(walk.handle, mode)
-        return True
+        return _give(way.handle, account.pw_uid, mode, dry=dry) or created
 
 
-class _Walk:
-    """Enter each directory of a path, from the root, by file descriptors.
+def _enter(way: walk.Walk, name: str) -> bool:
+    try:
+        return way.enter(name)
+    except NotADirectoryError:
+        raise FilesError(
+            f"{way.path!r}: {name!r} is not a directory; remove it, or set another path"
+        ) from None
 
-    It follows a link only if the directory of the link is safe.
-    """
 
-    def __init__(
-        self, path: str, uid: int, groups: Collection[int], handles: contextlib.ExitStack
-    ) -> None:
-        self._path, self._uid, self._groups, self._handles = path, uid, groups, handles
-        self._links = 0
-        self._pending = self._parts(path)
-        self._walked = ["/"]
-        self.handle = self._open("/", None)
+def _find_account(user: str) -> pwd.struct_passwd | None:
+    with contextlib.suppress(KeyError):
+        return pwd.getpwnam(user)
+    return None
 
-    @staticmethod
-    def _parts(path: str) -> list[str]:
-        return [part for part in reversed(path.split("/")) if part not in ("", ".")]
 
-    def _open(self, name: str, parent: int | None) -> int:
-        handle = os.open(name, DIRECTORY_FLAGS, dir_fd=parent)
-        self._handles.callback(os.close, handle)
-        return handle
+def _give(handle: int, uid: int, mode: int, *, dry: bool) -> bool:
+    """Set owner and mode of an open directory, and return whether one of them differs."""
+    status = os.fstat(handle)
+    if (status.st_uid, stat.S_IMODE(status.st_mode)) == (uid, mode):
+        return False
+    if not dry:
+        with walk.readable(handle) as directory:
+            os.fchown(directory, uid, -1)
+            os.fchmod(directory, mode)
+    return True
 
-    def names(self) -> Iterator[tuple[str, bool]]:
-        """Yield each name of the path with resolved links, and whether it is the last name."""
-        while self._pending:
-            name = self._pending.pop()
-            self._guard()
-            target = self._link(name)
-            if target is None:
-                yield name, not self._pending
-                continue
-            self._links += 1
-            if self._links > MAX_LINKS:
-                raise FilesError(
-                    f"{self._path!r} leads through too many links; set a path without links"
-                )
-            self._pending += self._parts(target)
-            if target.startswith("/"):
-                self.handle = self._open("/", None)
-                self._walked = ["/"]
 
-    def enter(self, name: str) -> bool:
-        """Enter a directory; return whether it exists."""
-        try:
-            self.handle = self._open(name, self.handle)
-        except FileNotFoundError:
-            return False
-        except NotADirectoryError:
-            raise FilesError(
-                f"{self._path!r}: {name!r} is not a directory; remove it, or set another path"
-            ) from None
-        self._walked.append(name)
-        return True
+class _UserGuard:
+    """Reject a directory in which a user could create a link."""
 
-    def _link(self, name: str) -> str | None:
-        with contextlib.suppress(OSError):
-            return os.readlink(name, dir_fd=self.handle)
-        return None
+    def __init__(self, path: str, account: pwd.struct_passwd) -> None:
+        self._path, self._account = path, account
+        self._groups: Collection[int] = {
+            account.pw_gid,
+            *(entry.gr_gid for entry in grp.getgrall() if account.pw_name in entry.gr_mem),
+        }
 
-    def _guard(self) -> None:
-        """Raise FilesError if the user can write to the directory that was entered last."""
-        status = os.fstat(self.handle)
+    def __call__(self, way: walk.Walk) -> None:
+        if way.is_complete:
+            return
+        status = os.fstat(way.handle)
         if (
-            status.st_uid == self._uid
+            status.st_uid == self._account.pw_uid
             or status.st_mode & stat.S_IWOTH
             or (status.st_mode & stat.S_IWGRP and status.st_gid in self._groups)
         ):
-            user = pwd.getpwuid(self._uid).pw_name
             raise FilesError(
-                f"root cannot create {self._path!r} safely: {user} can write to"
-                f" {os.path.join(*self._walked)!r} and could create a link there; set a path"
-                " below a"
-                " directory of root"
+                f"root cannot create {self._path!r} safely: {self._account.pw_name} can write to"
+                f" {way.place!r} and could create a link there; set a path below a directory of"
+                " root"
             )

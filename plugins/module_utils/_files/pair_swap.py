@@ -8,12 +8,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
-import tempfile
+import stat
 import typing as t
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, walk
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files.write import (
     Staged,
     commit_all,
@@ -27,8 +27,8 @@ def replace(staged: t.Sequence[Staged], *, backup: int = 0) -> list[str | None]:
     to keep. Raises FilesError.
     """
     with paths.explain_errors(staged[-1].target, "replace"):
-        together = len(staged) > 1 and all(paths.stat_regular(file.target) for file in staged)
-        together = together and len({os.stat(file.directory).st_dev for file in staged}) == 1
+        together = len(staged) > 1 and all(paths.regular_status(file.place) for file in staged)
+        together = together and len({os.fstat(file.place.handle).st_dev for file in staged}) == 1
     return commit_all(staged, backup, _swap if together else None)
 
 
@@ -41,37 +41,72 @@ def _swap(staged: t.Sequence[Staged]) -> None:
     """
     targets = [file.target for file in staged]
     try:
-        with paths.explain_errors(targets[-1], "replace"):
-            directory = tempfile.mkdtemp(
-                paths.TEMPORARY_SUFFIX, paths.temporary_prefix(targets[-1]), staged[-1].directory
-            )
-            now, following, old, new = (
-                os.path.join(directory, name) for name in ("now", "next", "old", "new")
-            )
-            for path in (directory, old, new):
-                if path != directory:
-                    os.mkdir(path)
-                handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-                try:
-                    os.fchmod(handle, 0o711)
-                finally:
-                    os.close(handle)
-            os.symlink("old", now)
-            os.symlink("new", following)
+        with (
+            paths.explain_errors(targets[-1], "replace"),
+            _temporary_directory(staged[-1].place) as temporary,
+        ):
+            _fill(temporary, staged)
             for index, file in enumerate(staged):
-                with paths.explain_errors(file.target, "replace"):
-                    os.link(file.target, os.path.join(old, str(index)))
-                file.verify()
-                os.link(file.temporary, os.path.join(new, str(index)))
-                os.symlink(os.path.join(now, str(index)), os.path.join(directory, f"link{index}"))
-            paths.sync(directory)
-            for index, target in enumerate(targets):
-                os.rename(os.path.join(directory, f"link{index}"), target)
-                paths.sync(os.path.dirname(target))
-            os.rename(following, now)
-            paths.sync(directory)
+                os.rename(
+                    f"link{index}",
+                    file.place.name,
+                    src_dir_fd=temporary.handle,
+                    dst_dir_fd=file.place.handle,
+                )
+                file.place.sync()
+            _rename(temporary, "next", "now")
+            temporary.sync()
     finally:
         recover(targets)
+
+
+@contextlib.contextmanager
+def _temporary_directory(beside: paths.Place) -> t.Iterator[paths.Place]:
+    """Create a directory beside a file. Its users can read the files in it by their names."""
+    name = paths.temporary_name(beside.name)
+    os.mkdir(name, 0o700, dir_fd=beside.handle)
+    path = os.path.join(beside.directory, name)
+    with paths.Place(_open_directory(name, beside.handle), path, "") as temporary:
+        for part in ("old", "new"):
+            os.mkdir(part, 0o700, dir_fd=temporary.handle)
+            _make_searchable(part, temporary.handle)
+        _make_searchable(".", temporary.handle)
+        yield temporary
+
+
+def _open_directory(name: str, directory: int) -> int:
+    return os.open(name, walk.READ_FLAGS, dir_fd=directory)
+
+
+def _make_searchable(name: str, directory: int) -> None:
+    handle = _open_directory(name, directory)
+    try:
+        os.fchmod(handle, 0o711)
+    finally:
+        os.close(handle)
+
+
+def _fill(temporary: paths.Place, staged: t.Sequence[Staged]) -> None:
+    """Link the old and new files into the temporary directory, and create the symlinks."""
+    directory = temporary.handle
+    os.symlink("old", "now", dir_fd=directory)
+    os.symlink("new", "next", dir_fd=directory)
+    for index, file in enumerate(staged):
+        with paths.explain_errors(file.target, "replace"):
+            _link(file.place, file.place.name, directory, f"old/{index}")
+        file.verify()
+        _link(file.place, file.name, directory, f"new/{index}")
+        now = os.path.join(temporary.directory, "now", str(index))
+        os.symlink(now, f"link{index}", dir_fd=directory)
+    temporary.sync()
+
+
+def _link(place: paths.Place, name: str, directory: int, new: str) -> None:
+    os.link(name, new, src_dir_fd=place.handle, dst_dir_fd=directory, follow_symlinks=False)
+
+
+def _rename(place: paths.Place, name: str, new: str) -> None:
+    os.rename(name, new, src_dir_fd=place.handle, dst_dir_fd=place.handle)
 
 
 def recover(targets: t.Sequence[str]) -> None:
@@ -79,17 +114,32 @@ def recover(targets: t.Sequence[str]) -> None:
 
     Ignores targets that do not exist or that `replace` never changed. Raises FilesError.
     """
-    for path in filter(paths.is_swapped, targets):
-        with paths.explain_errors(path, "recover"):
-            # A symlink from another user could point to any file of root.
-            paths.guard(path)
-            os.rename(os.path.realpath(path), path)
-            paths.sync(os.path.dirname(path))
     for path in targets:
         with paths.explain_errors(path, "recover"):
-            if os.path.isdir(os.path.dirname(path)):
-                for directory in filter(
-                    os.path.isdir,
-                    paths.list_siblings(path, paths.TEMPORARY_SUFFIX, paths.temporary_prefix(path)),
-                ):
-                    shutil.rmtree(directory)
+            _convert_link(path)
+    for path in targets:
+        with paths.explain_errors(path, "recover"), contextlib.ExitStack() as stack:
+            place = paths.try_locate(path, link=True)
+            if place is not None:
+                _remove_directories(stack.enter_context(place))
+
+
+def _convert_link(path: str) -> None:
+    place = paths.try_locate(path, link=True)
+    if place is None:
+        return
+    with place:
+        if not paths.is_swap_target(place.read_link() or ""):
+            return
+        # A symlink from another user could point to any file of root.
+        with paths.locate(path, strict=True) as file:
+            os.rename(file.name, place.name, src_dir_fd=file.handle, dst_dir_fd=place.handle)
+        place.sync()
+
+
+def _remove_directories(place: paths.Place) -> None:
+    prefix = paths.temporary_prefix(place.name)
+    for name in place.list_siblings(paths.TEMPORARY_SUFFIX, prefix):
+        status = os.stat(name, dir_fd=place.handle, follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):
+            walk.remove_tree(name, place.handle)

@@ -12,7 +12,6 @@ import contextlib
 import fcntl
 import os
 import stat
-import tempfile
 import typing as t
 from datetime import datetime, timezone
 
@@ -20,6 +19,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import F
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 
 _BACKUP_SUFFIX = ".bak~"
+TEMPORARY_MODE = 0o600
 
 
 def sweep(path: str, *, link: bool = False) -> None:
@@ -27,20 +27,28 @@ def sweep(path: str, *, link: bool = False) -> None:
 
     With `link`, the path is a symlink, which is not resolved.
     """
-    target = path if link else paths.resolve(path)
-    if not os.path.isdir(os.path.dirname(target)):
+    with paths.explain_errors(path, "sweep"), contextlib.ExitStack() as stack:
+        place = paths.try_locate(path, link=link)
+        if place is not None:
+            stack.enter_context(place)
+            prefix = paths.temporary_prefix(place.name)
+            for name in place.list_siblings(paths.TEMPORARY_SUFFIX, prefix):
+                with contextlib.suppress(OSError):
+                    _sweep_file(place.handle, name)
+
+
+def _sweep_file(directory: int, name: str) -> None:
+    """Remove a temporary file, unless an active run has locked it. Raises OSError."""
+    if stat.S_ISLNK(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+        os.unlink(name, dir_fd=directory)
         return
-    for name in paths.list_siblings(target, paths.TEMPORARY_SUFFIX, paths.temporary_prefix(target)):
-        with contextlib.suppress(OSError):
-            if os.path.islink(name):
-                os.unlink(name)
-                continue
-            handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.unlink(name)
-            finally:
-                os.close(handle)
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    handle = os.open(name, flags, dir_fd=directory)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(name, dir_fd=directory)
+    finally:
+        os.close(handle)
 
 
 def rights_setter(uid: int, gid: int, mode: int) -> t.Callable[[int], None]:
@@ -76,80 +84,100 @@ class Staged:
         attributes: t.Callable[[str], object] | None = None,
         rights: t.Callable[[int], object] | None = None,
     ) -> None:
-        self.path, self.target, self.committed = path, paths.resolve(path), False
-        self.directory = os.path.dirname(self.target)
-        if not os.path.isdir(self.directory):
-            raise FilesError(
-                f"the directory {self.directory!r} does not exist; create it before {path!r}"
-            )
-        paths.guard(self.target)
+        self.path, self.committed = path, False
         with paths.explain_errors(path, "write"):
-            existing = paths.stat_regular(self.target)
-            handle = self._create()
-            self._handle: int | None = handle
+            self.place = self._locate()
+            self._handle: int | None = None
             try:
-                with os.fdopen(os.dup(handle), "wb") as stream:
+                existing = paths.regular_status(self.place)
+                self._handle, self.name = self._create()
+                # The umask can have removed permissions.
+                os.fchmod(self._handle, TEMPORARY_MODE)
+                with os.fdopen(os.dup(self._handle), "wb") as stream:
                     stream.writelines([content] if isinstance(content, bytes) else content)
                 if existing is not None:
                     mode = stat.S_IMODE(existing.st_mode)
-                    rights_setter(existing.st_uid, existing.st_gid, mode)(handle)
+                    rights_setter(existing.st_uid, existing.st_gid, mode)(self._handle)
                 if attributes is not None:
                     attributes(self.temporary)
                 if rights is not None:
-                    rights(handle)
+                    rights(self._handle)
                 self.verify()
-                os.fsync(handle)
+                os.fsync(self._handle)
             except BaseException:
                 self.discard()
                 raise
 
-    def _create(self) -> int:
+    @property
+    def target(self) -> str:
+        """The resolved path of the file."""
+        return self.place.path
+
+    @property
+    def temporary(self) -> str:
+        """The path of the temporary file."""
+        return os.path.join(self.place.directory, self.name)
+
+    def _locate(self) -> paths.Place:
+        try:
+            return paths.locate(self.path, strict=True)
+        except FileNotFoundError:
+            raise FilesError(
+                f"the directory {os.path.dirname(self.path)!r} does not exist; create it before"
+                f" {self.path!r}"
+            ) from None
+
+    def _create(self) -> tuple[int, str]:
+        """Create a temporary file, and return its handle and name."""
         while True:
-            handle, self.temporary = tempfile.mkstemp(
-                paths.TEMPORARY_SUFFIX, paths.temporary_prefix(self.target), self.directory
-            )
+            name = paths.temporary_name(self.place.name)
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            try:
+                handle = os.open(name, flags, TEMPORARY_MODE, dir_fd=self.place.handle)
+            except FileExistsError:
+                continue
             # Before this lock, the sweep of another run can lock or remove the file.
             with contextlib.suppress(OSError):
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(handle).st_nlink:
-                return handle
+                return handle, name
             os.close(handle)
 
     def verify(self) -> None:
-        """Raise FilesError if the path no longer leads to the written temporary file."""
+        """Raise FilesError if the name no longer leads to the written temporary file."""
         with paths.explain_errors(self.path, "write"):
             try:
-                same = self._handle is not None and os.path.samestat(
-                    os.lstat(self.temporary), os.fstat(self._handle)
-                )
+                status = os.stat(self.name, dir_fd=self.place.handle, follow_symlinks=False)
+                same = self._handle is not None and os.path.samestat(status, os.fstat(self._handle))
             except FileNotFoundError:
                 same = False
         if not same:
             raise FilesError(
                 f"the temporary file of {self.path!r} was replaced during the write; grant write"
-                f" access to {self.directory!r} only to root"
+                f" access to {self.place.directory!r} only to root"
             )
 
     def commit(self) -> None:
         """Replace the file; raise FilesError and keep the previous content if the rename fails."""
         try:
             with paths.explain_errors(self.target, "replace"):
-                paths.stat_regular(self.target)
+                paths.regular_status(self.place)
                 self.verify()
-                os.rename(self.temporary, self.target)
+                directory = self.place.handle
+                os.rename(self.name, self.place.name, src_dir_fd=directory, dst_dir_fd=directory)
                 self.committed = True
-                paths.sync(self.directory)
+                self.place.sync()
         finally:
             self.discard()
 
     def discard(self) -> None:
-        """Remove the temporary file, unless it has replaced the file."""
-        if self._handle is None:
-            return
-        with contextlib.suppress(OSError):
-            os.unlink(self.temporary)
-        os.close(self._handle)
-        self._handle = None
+        """Remove the temporary file, unless it has replaced the file, and close the directory."""
+        if self._handle is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self.name, dir_fd=self.place.handle)
+            os.close(self._handle)
+            self._handle = None
+        self.place.close()
 
 
 def back_up(path: str, max_copies: int) -> str | None:
@@ -157,18 +185,17 @@ def back_up(path: str, max_copies: int) -> str | None:
 
     Returns the path of the copy; None if there is no file or no copy is kept.
     """
-    target = paths.resolve(path)
-    content = paths.read(target) if max_copies > 0 else None
+    content = paths.read(path) if max_copies > 0 else None
     if content is None:
         return None
     stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%fZ")
-    copy = f"{target}.{stamp}{_BACKUP_SUFFIX}"
+    copy = f"{paths.resolve(path)}.{stamp}{_BACKUP_SUFFIX}"
     Staged(copy, content).commit()
-    for old in paths.list_siblings(target, _BACKUP_SUFFIX, f"{os.path.basename(target)}.")[
-        :-max_copies
-    ]:
-        with contextlib.suppress(OSError):
-            os.unlink(old)
+    with paths.open_parent(copy) as place:
+        prefix = place.name[: -len(stamp) - len(_BACKUP_SUFFIX)]
+        for old in place.list_siblings(_BACKUP_SUFFIX, prefix)[:-max_copies]:
+            with contextlib.suppress(OSError):
+                os.unlink(old, dir_fd=place.handle)
     return copy
 
 
@@ -222,13 +249,20 @@ def _commit_each(staged: t.Sequence[Staged]) -> None:
 
 def remove(path: str, *, backup: int = 0) -> str | None:
     """Remove a regular file if it exists; return the path of its copy. Raises FilesError."""
-    target = paths.resolve(path)
-    with paths.explain_errors(path, "remove"):
-        if paths.stat_regular(target) is None:
+    with paths.explain_errors(path, "remove"), contextlib.ExitStack() as stack:
+        place = paths.try_locate(path)
+        if place is None or paths.regular_status(stack.enter_context(place)) is None:
             return None
         copy = back_up(path, backup)
-        os.unlink(target)
-        if target != path:
-            os.unlink(path)
-        paths.sync(os.path.dirname(target))
+        os.unlink(place.name, dir_fd=place.handle)
+        place.sync()
+        _remove_link(path, place)
     return copy
+
+
+def _remove_link(path: str, place: paths.Place) -> None:
+    """Remove the link that led to a removed file."""
+    with paths.open_parent(path) as link:
+        if link.path != place.path:
+            os.unlink(link.name, dir_fd=link.handle)
+            link.sync()

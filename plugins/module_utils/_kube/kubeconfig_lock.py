@@ -17,6 +17,7 @@ import time
 import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeconfigError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 
 if t.TYPE_CHECKING:  # pragma: no cover
     from collections.abc import Iterator
@@ -33,62 +34,75 @@ def hold_kubeconfig_lock(path: str, *, timeout: float = 10.0) -> Iterator[None]:
     other lock is never removed. Raises KubeconfigError if the lock is not free within `timeout`
     seconds, or cannot be created.
     """
-    name = f"{path}.lock"
     deadline = time.monotonic() + timeout
-    while True:
+    with _open_place(path) as place:
+        while (handle := _acquire(place, path)) is None:
+            if time.monotonic() >= deadline:
+                raise KubeconfigError(
+                    f"{place.path!r} has existed for {timeout:g} s: kubectl is writing {path!r}, or"
+                    " was killed while writing; check that kubectl does not run, then remove the"
+                    " file"
+                )
+            time.sleep(0.05)
         try:
-            handle = _open_stale(name)
-            if handle is None:
-                handle = _create(name)
-        except OSError as exc:
-            reason = (
-                "does not exist; create it first"
-                if exc.errno == errno.ENOENT
-                else f"is not writable ({os.strerror(exc.errno or 0)}); make it writable"
-            )
-            raise KubeconfigError(
-                f"cannot lock {path!r} with {name!r}: the directory {reason}"
-            ) from None
-        if handle is not None:
-            break
-        if time.monotonic() >= deadline:
-            raise KubeconfigError(
-                f"{name!r} has existed for {timeout:g} s: kubectl is writing {path!r}, or was"
-                " killed while writing; check that kubectl does not run, then remove the file"
-            )
-        time.sleep(0.05)
-    try:
-        yield
-    finally:
-        _release(name, handle)
+            yield
+        finally:
+            _release(place, handle)
 
 
 def remove_stale_lock(path: str) -> None:
     """Remove the stale lock of a killed run, if it exists."""
-    name = f"{path}.lock"
-    handle = _open_stale(name)
-    if handle is not None:
-        _release(name, handle)
+    with contextlib.suppress(OSError), paths.open_parent(f"{path}.lock") as place:
+        handle = _open_stale(place)
+        if handle is not None:
+            _release(place, handle)
 
 
-def _release(name: str, handle: int) -> None:
+def _open_place(path: str) -> paths.Place:
+    try:
+        return paths.open_parent(f"{path}.lock", strict=True)
+    except OSError as exc:
+        raise _directory_error(path, exc) from None
+
+
+def _directory_error(path: str, error: OSError) -> KubeconfigError:
+    reason = (
+        "does not exist; create it first"
+        if error.errno == errno.ENOENT
+        else f"is not writable ({os.strerror(error.errno or 0)}); make it writable"
+    )
+    return KubeconfigError(f"cannot lock {path!r} with '{path}.lock': the directory {reason}")
+
+
+def _acquire(place: paths.Place, path: str) -> int | None:
+    """Return a handle of the held lock, None if another process holds it."""
+    try:
+        handle = _open_stale(place)
+        return _create(place) if handle is None else handle
+    except OSError as exc:
+        raise _directory_error(path, exc) from None
+
+
+def _release(place: paths.Place, handle: int) -> None:
     with contextlib.suppress(OSError):
-        os.unlink(name)
+        os.unlink(place.name, dir_fd=place.handle)
     os.close(handle)
 
 
-def _create(name: str) -> int | None:
+def _create(place: paths.Place) -> int | None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+        handle = os.open(place.name, flags, _MODE, dir_fd=place.handle)
     except FileExistsError:
         return None
     return _hold(handle)
 
 
-def _open_stale(name: str) -> int | None:
+def _open_stale(place: paths.Place) -> int | None:
     """Return an open handle of the stale lock of a killed run; None if no such lock exists."""
+    flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        handle = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(place.name, flags, dir_fd=place.handle)
     except OSError:
         return None
     if os.fstat(handle).st_mode == stat.S_IFREG | _MODE:

@@ -56,23 +56,34 @@ def read_state(path: str) -> FileState | None:
 
     Raises FilesError for anything else, such as a directory.
     """
-    with paths.explain_errors(path, "read"):
-        try:
-            info = os.lstat(path)
-        except (FileNotFoundError, NotADirectoryError):
+    with paths.explain_errors(path, "read"), contextlib.ExitStack() as stack:
+        place = _find(path)
+        if place is None:
             return None
-    if paths.is_swapped(path):
-        # If the exchange of a key pair was interrupted, the path is a temporary link to the file.
-        path, info = os.path.realpath(path), os.stat(path)
-    elif os.path.islink(path):
-        return link_state(os.readlink(path))
-    content = (
-        paths.read(path, limit=MAX_COPY_BYTES)
-        if info.st_size <= MAX_COPY_BYTES
-        else str(info.st_size).encode()
-    )
+        stack.enter_context(place)
+        target = place.read_link()
+        if target is not None and not paths.is_swap_target(target):
+            return link_state(target)
+        if target is not None:
+            # If the exchange of a key pair was interrupted, the path is a link to the file.
+            place = stack.enter_context(paths.locate(path))
+        content = paths.read_place(place, limit=MAX_COPY_BYTES)
+    return None if content is None else _file_state(content)
+
+
+def _find(path: str) -> paths.Place | None:
+    """Return the place of a path without following a link; None without its directory."""
+    try:
+        return paths.open_parent(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _file_state(content: paths.Content) -> FileState:
+    info = content.status
+    data = content.data if info.st_size <= MAX_COPY_BYTES else str(info.st_size).encode()
     return FileState(
-        hashlib.sha256(content or b"").hexdigest(), info.st_uid, info.st_gid, info.st_mode & 0o7777
+        hashlib.sha256(data).hexdigest(), info.st_uid, info.st_gid, info.st_mode & 0o7777
     )
 
 
@@ -108,32 +119,74 @@ def sha256_of_file(path: str) -> str:
 
 def make_link(target: str, path: str) -> None:
     """Replace the file or link at `path` with a symbolic link."""
-    _replace_with(path, lambda temporary: os.symlink(target, temporary))
+    with _replacing(path) as (place, temporary):
+        os.symlink(target, temporary, dir_fd=place.handle)
 
 
 def copy_file(source: str, path: str) -> None:
     """Replace `path` with a copy of a file or link, including its owner and mode."""
-    if os.path.islink(source):
-        make_link(os.readlink(source), path)
-        return
-    info = os.stat(source)
-    if info.st_size <= MAX_COPY_BYTES:
-        if os.path.islink(path) and not paths.is_swapped(path):
-            # A write to the path would change the target of the link.
-            _replace_with(
-                path, lambda temporary: write.commit_all([_stage_copy(source, temporary)], 0)
-            )
+    with paths.explain_errors(source, "copy"), paths.open_parent(source) as place:
+        link = place.read_link()
+        content = None if link is not None else _read_file(source, place)
+        if content is not None and content.status.st_size > MAX_COPY_BYTES:
+            # A larger file can only be a binary that another installer created.
+            _copy_large_file(place, path)
             return
-        write.commit_all([_stage_copy(source, path)], 0)
-        return
-    # A larger file can only be a binary that another installer created.
-    if os.path.lexists(path) and os.path.samestat(info, os.lstat(path)):
-        # If both names are hard links to one file, rename(2) does nothing.
-        return
-    is_same_device = os.stat(os.path.dirname(path)).st_dev == info.st_dev
-    _replace_with(
-        path, lambda temporary: (os.link if is_same_device else shutil.copy2)(source, temporary)
-    )
+    if link is not None:
+        make_link(link, path)
+    elif content is not None and os.path.islink(path) and not paths.is_swapped(path):
+        # A write to the path would change the target of the link.
+        with _replacing(path) as (place, temporary):
+            new = os.path.join(place.directory, temporary)
+            write.commit_all([_stage_content(content, new)], 0)
+    elif content is not None:
+        write.commit_all([_stage_content(content, path)], 0)
+
+
+def _read_file(source: str, place: paths.Place) -> paths.Content:
+    """Return the content and the status of the same file. Raises FilesError if it is missing."""
+    content = paths.read_place(place, limit=MAX_COPY_BYTES)
+    if content is None:
+        raise FilesError(f"{source!r} was removed during its copy; run all phases of the role")
+    return content
+
+
+def _copy_large_file(source: paths.Place, path: str) -> None:
+    """Replace `path` with a hard link to a file, or with a copy on another file system."""
+    info = source.status()
+    with paths.explain_errors(path, "copy"), paths.open_parent(path, strict=True) as place:
+        existing = place.status()
+        if info is None or (existing is not None and os.path.samestat(info, existing)):
+            # If both names are hard links to one file, rename(2) does nothing.
+            return
+        is_same_device = os.fstat(place.handle).st_dev == info.st_dev
+    with _replacing(path) as (place, temporary):
+        if is_same_device:
+            os.link(
+                source.name,
+                temporary,
+                src_dir_fd=source.handle,
+                dst_dir_fd=place.handle,
+                follow_symlinks=False,
+            )
+        else:
+            _copy_stream(source, place, temporary)
+
+
+def _copy_stream(source: paths.Place, place: paths.Place, name: str) -> None:
+    """Copy a file with its owner, mode and times to a new name in another directory."""
+    flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    reading = os.open(source.name, flags | os.O_RDONLY, dir_fd=source.handle)
+    with os.fdopen(reading, "rb") as original:
+        info = os.fstat(reading)
+        new = flags | os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        writing = os.open(name, new, write.TEMPORARY_MODE, dir_fd=place.handle)
+        with os.fdopen(writing, "wb") as copy:
+            shutil.copyfileobj(original, copy)
+            copy.flush()
+            write.rights_setter(info.st_uid, info.st_gid, info.st_mode & 0o7777)(writing)
+            os.utime(writing, ns=(info.st_atime_ns, info.st_mtime_ns))
+            os.fsync(writing)
 
 
 def replace_files(sources: t.Sequence[tuple[Item, str]]) -> None:
@@ -149,7 +202,7 @@ def replace_files(sources: t.Sequence[tuple[Item, str]]) -> None:
         _replace_pair(pair)
     for item, source in sources:
         if item.is_absent:
-            _remove_file(item.path)
+            remove_file(item.path)
         elif len(pair) == 1 or item.name not in PAIR_NAMES:
             copy_file(source, item.path)
 
@@ -168,35 +221,42 @@ def missing_directories(directory: str) -> list[str]:
     return missing
 
 
-def _replace_with(path: str, create: t.Callable[[str], t.Any]) -> None:
-    """Create a file under a temporary name, then rename it to `path`."""
-    temporary = os.path.join(
-        os.path.dirname(path), f"{paths.temporary_prefix(path)}link{paths.TEMPORARY_SUFFIX}"
-    )
+@contextlib.contextmanager
+def _replacing(path: str) -> t.Iterator[tuple[paths.Place, str]]:
+    """Yield the place of a path, and a temporary name to create, which then replaces the path."""
     with paths.explain_errors(path, "replace"):
         write.sweep(path, link=True)
-        create(temporary)
-        os.rename(temporary, path)
-        paths.sync(os.path.dirname(path))
+        with paths.open_parent(path, strict=True) as place:
+            temporary = f"{paths.temporary_prefix(path)}link{paths.TEMPORARY_SUFFIX}"
+            yield place, temporary
+            os.rename(temporary, place.name, src_dir_fd=place.handle, dst_dir_fd=place.handle)
+            place.sync()
 
 
 def _replace_pair(pair: t.Sequence[tuple[Item, str]]) -> None:
     with contextlib.ExitStack() as temporaries:
         staged = []
         for item, source in pair:
-            staged.append(_stage_copy(source, item.path))
+            with paths.explain_errors(source, "copy"), paths.locate(source) as place:
+                staged.append(_stage_content(_read_file(source, place), item.path))
             temporaries.callback(staged[-1].discard)
         pair_swap.replace(staged)
 
 
-def _remove_file(path: str) -> None:
-    with paths.explain_errors(path, "remove"):
-        os.unlink(path) if os.path.islink(path) else write.remove(path)
+def remove_file(path: str) -> None:
+    """Remove a file, or a link without its target. Raises FilesError."""
+    with paths.explain_errors(path, "remove"), paths.open_parent(path) as place:
+        if place.read_link() is not None:
+            os.unlink(place.name, dir_fd=place.handle)
+            place.sync()
+            return
+    write.remove(path)
 
 
-def _stage_copy(source: str, path: str) -> write.Staged:
-    info = os.stat(source)
-    content = paths.read(source, limit=MAX_COPY_BYTES) or b""
+def _stage_content(content: paths.Content, path: str) -> write.Staged:
+    info = content.status
     return write.Staged(
-        path, content, rights=write.rights_setter(info.st_uid, info.st_gid, info.st_mode & 0o7777)
+        path,
+        content.data,
+        rights=write.rights_setter(info.st_uid, info.st_gid, info.st_mode & 0o7777),
     )

@@ -624,8 +624,7 @@ class Fileset:
             for path in removed:
                 self._remove_path(path)
             for directory in sorted(record["directories"], key=len, reverse=True):
-                with contextlib.suppress(OSError):
-                    os.rmdir(directory)
+                directories.remove_empty_directory(directory)
         return removed
 
     def _own_entries(self) -> list[str]:
@@ -649,19 +648,17 @@ class Fileset:
         with paths.explain_errors(path, "remove"):
             if path == self.root:
                 self._remove_root()
-            elif os.path.islink(path):
-                # Remove only the link. If the role created the target, the record contains it.
-                os.unlink(path)
             else:
-                write.remove(path)
+                # Remove only a link. If the role created the target, the record contains it.
+                copies.remove_file(path)
 
     def _remove_root(self) -> None:
         self.originals.release()
         for name in self._own_entries():
             path = os.path.join(self.root, name)
             if os.path.isdir(path) and not os.path.islink(path):
-                shutil.rmtree(path)
+                directories.remove_directory(path)
             else:
-                os.unlink(path)
+                copies.remove_file(path)
         if not os.path.isdir(self.originals.directory):
-            os.rmdir(self.root)
+            directories.remove_empty_directory(self.root)

@@ -64,19 +64,27 @@ def _process_reasons(unit: str, pid: int, proc: Proc, live: LiveSet) -> list[str
     digest = proc.environment(pid).get(DIGEST_VARIABLE, "")
     if digest != live.digest:
         reasons.append("the process was not started from this file set")
-    started = proc.started(pid)
     for item in live.items:
         if item.is_absent:
             continue
         if item.link_to is not None:
             reasons += _program_reasons(item, pid, proc, live.binaries)
         elif item.digest != "path":
-            copy = systemd.credential_path(proc, pid, unit, item.name)
-            if copy is not None:
-                reasons += _credential_reasons(item, copy)
-            elif started is not None:
-                reasons += _change_reasons(item.path, started)
+            reasons += _content_reasons(item, pid, proc, unit)
     return reasons
+
+
+def _content_reasons(item: Item, pid: int, proc: Proc, unit: str) -> list[str]:
+    """Compare the credential of the process with the file, otherwise the times of both."""
+    try:
+        copy = systemd.read_credential(proc, pid, unit, item.name)
+        is_same = copy is None or copy == paths.read(item.path)
+    except FilesError as error:
+        return [str(error)]
+    if not is_same:
+        return [f"{item.path} differs from the credential of the process"]
+    started = proc.started(pid) if copy is None else None
+    return _change_reasons(item.path, started) if started is not None else []
 
 
 def _program_reasons(
@@ -89,14 +97,6 @@ def _program_reasons(
     if expected is not None and recorded_binary(proc, pid, binaries) == expected:
         return []
     return [f"the process runs a program other than {item.link_target}"]
-
-
-def _credential_reasons(item: Item, copy: str) -> list[str]:
-    try:
-        is_same = paths.read(copy) == paths.read(item.path)
-    except FilesError as error:
-        return [str(error)]
-    return [] if is_same else [f"{item.path} differs from the credential of the process"]
 
 
 def _change_reasons(path: str, started: float) -> list[str]:

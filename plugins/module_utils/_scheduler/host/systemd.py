@@ -13,6 +13,7 @@ import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _secrets
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import SystemdError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
     SET_ASIDE_CONTENT,
@@ -93,15 +94,15 @@ def is_set_aside(path: str) -> bool:
         return False
 
 
-def credential_path(proc: Proc, pid: int, unit: str, name: str) -> str | None:
-    """Return the path of a credential of a process; None if the process has no such credential.
+def read_credential(proc: Proc, pid: int, unit: str, name: str) -> bytes | None:
+    """Return the content of a credential of a process; None if it has no such credential.
 
-    The path on the host comes first, because a process can change its own mounts.
+    The path on the host comes first, because a process can change its own mounts. Raises FilesError.
     """
     path = os.path.join(credentials_dir(unit), name)
-    for place in (path, f"{proc.path(pid, 'root')}{path}"):
-        if os.path.exists(place):
-            return place
+    for root in ("/", proc.path(pid, "root")):
+        if os.path.exists(f"{root.rstrip('/')}{path}"):
+            return paths.read_beneath(root, path)
     return None
 
 

@@ -1028,7 +1028,7 @@ def test_disk_error_leaves_the_file_unchanged(
     host.run(**host.task())
     old = host.path.read_bytes()
 
-    def fail(*_arguments: Any) -> None:
+    def fail(*_arguments: Any, **_options: Any) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, call, fail)

@@ -141,13 +141,13 @@ def test_credential_is_read_in_the_host_view_first(
     directory = tmp_path / "credentials"
     monkeypatch.setattr(names, "CREDENTIALS_DIR", str(directory))
     process_view = proc.place(7) / "root" / str(directory).lstrip("/") / "x.service"
-    assert systemd.credential_path(proc, 7, "x.service", "key") is None
+    assert systemd.read_credential(proc, 7, "x.service", "key") is None
     process_view.mkdir(parents=True)
     (process_view / "key").write_text("process")
-    assert Path(systemd.credential_path(proc, 7, "x.service", "key") or "").read_text() == "process"
+    assert systemd.read_credential(proc, 7, "x.service", "key") == b"process"
     (directory / "x.service").mkdir(parents=True)
     (directory / "x.service/key").write_text("host")
-    assert Path(systemd.credential_path(proc, 7, "x.service", "key") or "").read_text() == "host"
+    assert systemd.read_credential(proc, 7, "x.service", "key") == b"host"
 
 
 def test_journal_has_no_secret() -> None:
