@@ -231,7 +231,10 @@ def resolve(path: str) -> str:
     exist, return the path.
     """
     with explain_errors(path, "query"):
-        place = try_locate(path)
+        try:
+            place = try_locate(path)
+        except NotADirectoryError:
+            place = None
         if place is None:
             return path
         with place:
