@@ -53,12 +53,22 @@ def load_credentials(source: str | bytes, context: str | None = None) -> Credent
     `source` is the path or the content of a kubeconfig. Raises KubeconfigError, also for
     credentials that are not supported.
     """
-    where = source if isinstance(source, str) else "the kubeconfig"
-    content = kubeconfig.read_kubeconfig(source) if isinstance(source, str) else source
+    if isinstance(source, bytes):
+        return parse_credentials(source, "the kubeconfig", None, context)
+    directory = os.path.dirname(os.path.abspath(source))
+    return parse_credentials(kubeconfig.read_kubeconfig(source), source, directory, context)
+
+
+def parse_credentials(
+    content: bytes, where: str, directory: str | None, context: str | None = None
+) -> Credentials:
+    """Return the credentials in the content of a kubeconfig. Relative paths start at `directory`.
+
+    `where` describes the kubeconfig in errors. Raises KubeconfigError.
+    """
     resolved = kubeconfig.resolve_context(
         kubeconfig.parse_kubeconfig(content, where), context, where
     )
-    directory = os.path.dirname(os.path.abspath(source)) if isinstance(source, str) else None
     return _credentials(
         resolved.cluster, resolved.user, f"{where}, context {resolved.name}", directory
     )

@@ -40,6 +40,7 @@ else:
     YAML_TRACEBACK = ""
 
 Config = dict[str, t.Any]
+KUBECONFIG_CODEC = "utf-8-sig"
 
 # Each list of a kubeconfig, and the key in its entries that contains their fields.
 ENTRY_KINDS = {"clusters": "cluster", "users": "user", "contexts": "context"}
@@ -120,7 +121,7 @@ def parse_kubeconfig(content: bytes, where: str) -> Config:
         missing = describe_missing("yaml", this_interpreter())
         raise KubeconfigError(f"{where} cannot be read: {missing}")
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode(KUBECONFIG_CODEC)
         documents = list(yaml.load_all(text, Loader=_loader()))
     except KubeconfigError as exc:
         raise KubeconfigError(f"{where}: {exc}") from None

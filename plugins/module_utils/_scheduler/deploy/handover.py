@@ -35,10 +35,11 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.lease impo
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import one_line
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.lease_access import (
     LEASE_ACCESS_ERRORS,
-    process_kubeconfig,
+    load_process_credentials,
     record_readers,
     trusted_path,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import (
     lock_source_groups,
 )
@@ -117,17 +118,17 @@ def read_initial_lease(kubeconfig: str, name: str, namespace: str) -> LeaseResul
 
 
 def hand_over(
-    unit: str, service: SchedulerService, options: HandoverOptions
+    unit: str, service: SchedulerService, options: HandoverOptions, process: tuple[Proc, int]
 ) -> HandoverResult | None:
-    """Stop the unit, and wait until another member leads.
+    """Stop the unit, and wait until another member leads. `process` is the scheduler, with its PID.
 
     If this host does not lead, stop nothing and return None. If no member takes the lease, start
     the unit again and raise FilesetError.
     """
     try:
         # Load the credentials before the stop, because systemd removes them when the unit stops.
-        kubeconfig = process_kubeconfig(unit, options.kubeconfig)
-        with load_client(kubeconfig, timeout=REQUEST_TIMEOUT_S) as client:
+        login = load_process_credentials(*process, unit, options.kubeconfig)
+        with Client([login], timeout=REQUEST_TIMEOUT_S) as client:
             readers = _record_readers(client, options)
             hostname = socket.gethostname()
             before = next((it for it in _read_records(readers) if it.node == hostname), None)

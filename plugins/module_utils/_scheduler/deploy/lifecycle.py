@@ -208,7 +208,7 @@ def _make_live(deployment: Deployment) -> FilesetResult:
     pod = static_pod.replaced_static_pod(fileset, deployment.proc, params["attempt"])
     handed_over = None
     if params["handover"] and (pod or _will_restart(deployment, digest)):
-        handed_over = _hand_over(deployment.unit, pod or systemd, params["handover"])
+        handed_over = _hand_over(deployment, pod or systemd, params["handover"])
     if pod and not handed_over:
         pod.stop(deployment.unit)
     _disable_for_kubelet(deployment, fileset.items)
@@ -240,13 +240,15 @@ def _read_lease(fileset: Fileset, lease: dict[str, str] | None) -> LeaseResult |
 
 
 def _hand_over(
-    unit: str, service: static_pod.SchedulerService, options: dict[str, t.Any]
+    deployment: Deployment, service: static_pod.SchedulerService, options: dict[str, t.Any]
 ) -> HandoverResult | None:
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import (  # noqa: PLC0415
         handover,
     )
 
-    return handover.hand_over(unit, service, handover.HandoverOptions(**options))
+    unit, proc = deployment.unit, deployment.proc
+    pid = main_pid(deployment.systemd.show(unit)) or static_pod.find_pid(proc, unit)
+    return handover.hand_over(unit, service, handover.HandoverOptions(**options), (proc, pid))
 
 
 def _is_run_by_kubelet(items: t.Iterable[Item]) -> bool:
@@ -372,7 +374,7 @@ def _remove(deployment: Deployment) -> FilesetResult:
     if systemd.show(unit).get("FragmentPath") in fileset.created_paths():
         done.append(unit)
         if not deployment.check_mode:
-            handed_over = _hand_over(unit, systemd, options) if options else None
+            handed_over = _hand_over(deployment, systemd, options) if options else None
             systemd.disable(unit)
     kept = fileset.originals.displaced()
     done += fileset.remove(dry=deployment.check_mode)

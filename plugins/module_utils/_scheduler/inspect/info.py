@@ -15,10 +15,14 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _secrets
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ProbeError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    KubeError,
+    ProbeError,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.credentials import (
     CERTIFICATE_RELOAD_MESSAGE,
     CERTIFICATE_RELOAD_S,
+    Credentials,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.lease import (
     NO_RECORD,
@@ -38,7 +42,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.lease_access import (
     LEASE_ACCESS_ERRORS,
-    process_kubeconfig,
+    load_process_credentials,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import (
     Listener,
@@ -276,10 +280,7 @@ class HostQuery:
             installed=os.path.isdir(fileset.root) and properties.get("LoadState") == "loaded",
             prepared=fileset.is_prepared(),
             restorable=fileset.is_restorable(),
-            unsafe=[
-                *find_unsafe_directories(params["directories"]),
-                *self._find_untrusted_kubeconfig(fileset, scheduler),
-            ],
+            unsafe=find_unsafe_directories(params["directories"]),
             stale=fileset.stale_members(),
             obstacles=[path for path in params["paths"] if os.path.isdir(path)],
             apiserver=query_apiserver(params["apiserver"], params) if params["apiserver"] else None,
@@ -299,17 +300,6 @@ class HostQuery:
             drift=[],
             awaited=[],
         )
-
-    def _find_untrusted_kubeconfig(self, fileset: Fileset, scheduler: Scheduler) -> list[str]:
-        """Return why root must not use the kubeconfig, if the role did not create the scheduler."""
-        process, kubeconfig = scheduler.process, scheduler.settings.kubeconfig
-        if not process["pid"] or process["digest"] or fileset.is_prepared() or not kubeconfig:
-            return []
-        try:
-            process_kubeconfig(self.unit, kubeconfig)
-        except ProbeError as error:
-            return [str(error)]
-        return []
 
     @functools.cached_property
     def certificates(self) -> list[facts.HostCertificate]:
@@ -391,7 +381,7 @@ class HostQuery:
             process=process,
             serving=scheduler.serving,
             source_groups=lock_source_groups(process["lock"]),
-            kubeconfig=lambda: process_kubeconfig(self.unit, kubeconfig),
+            login=self._load_credentials(pid, kubeconfig),
             serving_ca=params["serving_ca"],
             metrics_pair=pair,
             holds_http_port=bool(http_port)
@@ -402,6 +392,19 @@ class HostQuery:
                 if listener.port == process["secure_port"]
             },
         )
+
+    def _load_credentials(self, pid: int, kubeconfig: str) -> Credentials | ProbeError | KubeError:
+        """Return the credentials of the process, or the error.
+
+        They are loaded before the probes, because a child process that reads a foreign file must
+        start before the threads.
+        """
+        if not pid:
+            return ProbeError(f"{self.unit} does not run; start the unit")
+        try:
+            return load_process_credentials(self.proc, pid, self.unit, kubeconfig)
+        except (ProbeError, KubeError) as error:
+            return error
 
     def _remember(self, observation: LeaseObservation, *, is_single: bool) -> None:
         """Store the record that the next query compares the lease with.

@@ -12,10 +12,7 @@ import typing as t
 from datetime import datetime, timezone
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.client import (
-    Client,
-    load_client,
-)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.client import Client
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import ElectionTimings
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.lease_access import (
@@ -42,7 +39,7 @@ def read_lease_once(
     Raises KubeError, LeaseError and ProbeError.
     """
     baseline = _comparable_record(probed, previous)
-    with load_client(probed.kubeconfig(), timeout=PROBE_TIMEOUT_S) as client:
+    with Client([probed.credentials], timeout=PROBE_TIMEOUT_S) as client:
         observations = [
             lease.observe(read, timeout=0, before=baseline)[0] for read in _readers(probed, client)
         ]
@@ -58,7 +55,7 @@ def watch_lease(
     """
     observations = []
     baseline = _comparable_record(probed, previous)
-    with load_client(probed.kubeconfig(), timeout=PROBE_TIMEOUT_S) as client:
+    with Client([probed.credentials], timeout=PROBE_TIMEOUT_S) as client:
         for read in _readers(probed, client):
             first = baseline or read() or lease.NO_RECORD
             observation, _is_done = lease.observe(

@@ -10,7 +10,11 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import ProbeError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    KubeError,
+    ProbeError,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.credentials import Credentials
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import is_loopback
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import Serving
@@ -29,13 +33,20 @@ class ProbedProcess:
     serving: Serving
     source_groups: tuple[tuple[str, ...], ...]
     """Objects that can contain the lease record; each group is read separately."""
-    kubeconfig: t.Callable[[], str]
-    """Function that returns the path of the kubeconfig of the process. Raises ProbeError."""
+    login: Credentials | ProbeError | KubeError
+    """Credentials of the process for the apiserver, or why they cannot be read."""
     serving_ca: str | None
     metrics_pair: tuple[str, str] | None
     holds_http_port: bool
     listening_addresses: t.Collection[str]
     """Addresses at which any process listens on the HTTPS port."""
+
+    @property
+    def credentials(self) -> Credentials:
+        """Return the credentials of the process; raise ProbeError or KubeError without them."""
+        if isinstance(self.login, Exception):
+            raise self.login
+        return self.login
 
     @property
     def address(self) -> str:

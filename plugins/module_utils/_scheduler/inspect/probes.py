@@ -23,9 +23,6 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.client imp
     https_get,
     read_peer_certificate,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.credentials import (
-    load_credentials,
-)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.lease import (
     LeaseObservation,
     LeaseRecord,
@@ -134,7 +131,7 @@ def _read_served_certificate(probed: ProbedProcess) -> facts.Certificate | None:
 
 
 def _read_used_certificate(probed: ProbedProcess) -> facts.Certificate | None:
-    pair = load_credentials(probed.kubeconfig()).client_pem
+    pair = probed.credentials.client_pem
     return describe_certificate(pair[0]) if pair else None
 
 

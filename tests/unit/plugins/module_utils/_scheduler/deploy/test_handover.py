@@ -15,6 +15,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lea
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import names
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import handover
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import systemd
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect.lease_observation import (
     parse_record,
 )
@@ -97,7 +98,7 @@ def hand_over(
     cluster: Any, timeout: float = 5.0, lock: str = "leases"
 ) -> handover.HandoverResult | None:
     options = handover.HandoverOptions(cluster.path, "kube-scheduler", "kube-system", lock, timeout)
-    return handover.hand_over(UNIT_NAME, cluster, options)
+    return handover.hand_over(UNIT_NAME, cluster, options, (Proc(), 0))
 
 
 @pytest.mark.parametrize("holder", [OWN, OTHER])

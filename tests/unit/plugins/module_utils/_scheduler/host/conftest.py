@@ -30,12 +30,3 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "version").write_text("252")
     monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
     return tmp_path / "log"
-
-
-@pytest.fixture
-def shared_path(tmp_path: Path) -> Path:
-    """Return a directory that is accessible to all users."""
-    for directory in (tmp_path, *tmp_path.parents):
-        if directory.stat().st_mode & 0o005 == 0:
-            directory.chmod(0o711)
-    return tmp_path

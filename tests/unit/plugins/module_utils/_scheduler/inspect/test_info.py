@@ -703,21 +703,28 @@ def test_settings_that_the_client_is_denied_are_not_checked(master: Master) -> N
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the owner of a file")
-def test_foreign_kubeconfig_that_others_can_write_is_unsafe(master: Master) -> None:
-    local_kubeconfig = master.root / "own.kubeconfig"
-    local_kubeconfig.write_bytes(master.kubeconfig.read_bytes())
-    master.systemd.words = (*master.systemd.words, f"--kubeconfig={local_kubeconfig}")
+def test_foreign_kubeconfig_is_read_with_the_permissions_of_its_process(
+    master: Master, shared_path: Path
+) -> None:
+    """The walk-through copies the kubeconfig as k8s. It is no reason to reject the adoption."""
+    theirs = shared_path / "their.kubeconfig"
+    theirs.write_bytes(master.kubeconfig.read_bytes())
+    theirs.chmod(0o600)
+    os.chown(theirs, 65534, 65534)
+    master.systemd.words = (*master.systemd.words, f"--kubeconfig={theirs}")
     master.start()
-    os.chown(local_kubeconfig, 65534, 65534)
-    assert master.query(probe=False)["unsafe"] == [], "the role has created it"
-    (master.proc.folder / str(master.systemd.pid) / "environ").write_text("")
-    assert master.query(probe=False)["unsafe"] == [], "the unit was edited, but the file set exists"
-    shutil.rmtree(master.root / "fileset")
-    assert master.query(probe=False)["unsafe"] == [], "systemd mounts it as a credential"
+    process = master.proc.folder / str(master.systemd.pid)
+    (process / "status").write_text("Uid:\t65534\t65534\nGid:\t65534\t65534\n")
+    shutil.rmtree(process / "root")
+    (process / "root").symlink_to("/")
     shutil.rmtree(credentials_dir(UNIT_NAME))
-    assert master.query(probe=False)["unsafe"] == [
-        f"{local_kubeconfig} is not used as root: other users can write it"
-    ]
+    shutil.rmtree(master.root / "fileset")
+    result = master.query(probe=False)
+    assert result["unsafe"] == []
+    assert result["lease"] is not None
+    assert result["lease"]["holder"] == "m1"
+    os.chown(theirs, 65533, 65533)
+    assert master.query(probe=False)["lease"] is None, "the process cannot read it"
 
 
 def test_result_includes_the_drift(master: Master) -> None:

@@ -17,9 +17,13 @@ from typing import Any
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError, ProbeError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import lease as _lease
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.credentials import (
+    Credentials,
+    load_credentials,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts, names
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.lease_access import (
-    process_kubeconfig,
+    load_process_credentials,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import (
     lease_observation,
@@ -35,7 +39,12 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import Serving
 
 from tests.support.apiserver import Server, answer, kubeconfig, lease, status
+from tests.support.fake_module import one_line
+from tests.support.host import FakeProc
 from tests.support.pki import Ca, spare
+
+FOREIGN_UID = 12345
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can take another user")
 
 HTTP = Serving(
     since="1.10", https=0, http=10251, ready_path="/healthz", ready_port="http", lock="endpoints"
@@ -58,11 +67,12 @@ def make_process(tmp_path: Path, **given: Any) -> ProbedProcess:
         "timings": TIMES,
         **given.pop("process", {}),
     }
+    path = tmp_path / "kubeconfig"
     fields: dict[str, Any] = {
         "process": process,
         "serving": HTTPS,
         "source_groups": (("lease",),),
-        "kubeconfig": lambda: str(tmp_path / "kubeconfig"),
+        "login": load_credentials(str(path)) if path.exists() else ProbeError(f"no {path}"),
         "serving_ca": None,
         "metrics_pair": None,
         "holds_http_port": False,
@@ -174,7 +184,7 @@ def test_each_failed_probe_is_one_line(world: World, tmp_path: Path) -> None:
         make_probed(
             world,
             tmp_path,
-            kubeconfig=lambda: "/nowhere",
+            login=ProbeError("/nowhere: No such file or directory"),
             serving_ca=Ca(key=spare("ECC", number=2), subject={"CN": "other"}).pem,
         ),
         None,
@@ -386,42 +396,95 @@ def test_invalid_certificate_fails_the_probe() -> None:
 # --- The kubeconfig that root uses
 
 
-def test_mounted_credential_precedes_the_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(names, "CREDENTIALS_DIR", str(tmp_path / "credentials"))
-    local_kubeconfig = tmp_path / "kubeconfig"
-    local_kubeconfig.write_text("")
-    assert process_kubeconfig("x.service", str(local_kubeconfig)) == str(local_kubeconfig)
-    configured = tmp_path / "credentials/x.service/kubeconfig"
-    configured.parent.mkdir(parents=True)
-    configured.write_text("")
-    assert process_kubeconfig("x.service", str(local_kubeconfig)) == str(configured)
+def load_as(
+    proc: FakeProc, path: Path | str, pid: int = 7, unit: str = "x.service"
+) -> Credentials:
+    return load_process_credentials(proc, pid, unit, str(path))
 
 
-def test_missing_kubeconfig_fails_the_probe(tmp_path: Path) -> None:
+@pytest.fixture
+def proc(shared_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeProc:
+    """Return a /proc with process 7, whose root directory is that of the host."""
+    monkeypatch.setattr(names, "CREDENTIALS_DIR", str(shared_path / "credentials"))
+    fake = FakeProc(shared_path / "proc")
+    root = fake.place(7, uid=FOREIGN_UID) / "root"
+    root.rmdir()
+    root.symlink_to("/")
+    return fake
+
+
+def write_kubeconfig(path: Path, server: str = "https://192.0.2.1:6443") -> Path:
+    path.write_bytes(kubeconfig([server], ca=Ca().pem))
+    path.chmod(0o600)
+    return path
+
+
+def test_mounted_credential_precedes_the_path(proc: FakeProc, shared_path: Path) -> None:
+    path = write_kubeconfig(shared_path / "kubeconfig")
+    assert load_as(proc, path).server == "https://192.0.2.1:6443"
+    (shared_path / "credentials/x.service").mkdir(parents=True)
+    write_kubeconfig(shared_path / "credentials/x.service/kubeconfig", "https://192.0.2.2:6443")
+    assert load_as(proc, path).server == "https://192.0.2.2:6443"
+
+
+def test_missing_kubeconfig_fails_the_probe(proc: FakeProc, shared_path: Path) -> None:
     with pytest.raises(ProbeError, match="the kubeconfig of the scheduler is unknown"):
-        process_kubeconfig("x.service", "")
-    with pytest.raises(ProbeError, match="No such file"):
-        process_kubeconfig("x.service", str(tmp_path / "nothing"))
+        load_as(proc, "")
+    with pytest.raises(ProbeError, match="No such file .*; process 7 cannot read this file"):
+        load_as(proc, shared_path / "nothing")
 
 
-def test_kubeconfig_that_others_can_write_is_not_used(tmp_path: Path) -> None:
-    """A user could name a token file of root, and a server that receives the token."""
-    path = tmp_path / "kubeconfig"
-    path.write_text("")
-    path.chmod(0o666)
-    with pytest.raises(ProbeError, match="is not used as root: other users can write it"):
-        process_kubeconfig("x.service", str(path))
-    path.chmod(0o644)
-    if os.geteuid() == 0:
-        os.chown(path, 65534, 0)
-        with pytest.raises(ProbeError, match="is not used as root: other users can write it"):
-            process_kubeconfig("x.service", str(path))
-        os.chown(path, 0, 0)
-        tmp_path.chmod(0o777)
-        with pytest.raises(ProbeError, match="is not used as root: every user can write to"):
-            process_kubeconfig("x.service", str(path))
+@ROOT_ONLY
+@pytest.mark.parametrize("theirs", ["the file", "the directory", "a link"])
+def test_kubeconfig_of_another_user_is_read_with_the_permissions_of_its_process(
+    proc: FakeProc, shared_path: Path, theirs: str
+) -> None:
+    """The walk-through copies the kubeconfig as k8s, to a directory that belongs to k8s."""
+    folder = shared_path / "etc"
+    folder.mkdir(mode=0o755)
+    path = write_kubeconfig(folder / "real" if theirs == "a link" else folder / "kubeconfig")
+    if theirs == "a link":
+        path = folder / "kubeconfig"
+        path.symlink_to("real")
+    os.chown(path, FOREIGN_UID, FOREIGN_UID)
+    os.chown(path, FOREIGN_UID, FOREIGN_UID, follow_symlinks=False)
+    if theirs == "the directory":
+        os.chown(folder, FOREIGN_UID, FOREIGN_UID)
+    assert load_as(proc, path).server == "https://192.0.2.1:6443"
+    with pytest.raises(ProbeError, match="is not used as root|root cannot"):
+        load_as(proc, path, pid=0)
+
+
+@ROOT_ONLY
+def test_process_cannot_make_root_read_a_file(proc: FakeProc, shared_path: Path) -> None:
+    """The kubeconfig of a process names a token file of root, or is a link to a kubeconfig."""
+    secret = shared_path / "token"
+    secret.write_text("secret")
+    secret.chmod(0o600)
+    path = shared_path / "kubeconfig"
+    path.write_bytes(kubeconfig(["https://192.0.2.1"], ca=Ca().pem, user={"tokenFile": str(secret)}))
+    os.chown(path, FOREIGN_UID, FOREIGN_UID)
+    with pytest.raises(ProbeError, match="Permission denied") as caught:
+        load_as(proc, path)
+    assert "secret" not in one_line(caught.value)
+    path.unlink()
+    path.symlink_to(write_kubeconfig(shared_path / "admin.conf"))
+    os.chown(path, FOREIGN_UID, FOREIGN_UID, follow_symlinks=False)
+    with pytest.raises(ProbeError, match="process 7 cannot read this file"):
+        load_as(proc, path)
+
+
+@ROOT_ONLY
+def test_invalid_kubeconfig_of_another_user_is_one_error(
+    proc: FakeProc, shared_path: Path
+) -> None:
+    path = shared_path / "kubeconfig"
+    for content, reason in (("a: [", "is not YAML"), ("a: &a 1\nb: *a", "YAML alias"), ("", "empty")):
+        path.write_text(content)
+        path.chmod(0o666)
+        with pytest.raises(ProbeError, match=reason) as caught:
+            load_as(proc, path)
+        one_line(caught.value)
 
 
 def test_only_addresses_of_this_host_are_probed(world: World, tmp_path: Path) -> None:
