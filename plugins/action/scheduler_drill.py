@@ -33,6 +33,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill.watch import Watch
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _arguments, _drill, _seal
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._report_mode import (
+    parse_report_mode,
+)
 
 Vars = dict[str, t.Any]
 
@@ -79,6 +82,9 @@ class ActionModule(ActionBase):
         """Return the registered health of the members."""
         return self._registered(self.options["results"], _seal.INFO)
 
+    def _report_mode(self) -> int:
+        return parse_report_mode(self.options["input"].get("of_playbooks", {}))
+
     def _choose(self) -> Vars:
         options = self.options
         if not options["admin_kubeconfig"]:
@@ -101,7 +107,9 @@ class ActionModule(ActionBase):
         )
         choice = choose(request, members, self._health_results(), options["versions"])
         # Before the fault, so that a directory without write permission rejects the drill.
-        _drill.prepare_report_directory(options["report_dir"], check_mode=self._task.check_mode)
+        _drill.prepare_report_directory(
+            options["report_dir"], self._report_mode(), check_mode=self._task.check_mode
+        )
         if self._task.check_mode:
             targets = ", ".join(choice["targets"])
             self._display.display(
@@ -162,7 +170,10 @@ class ActionModule(ActionBase):
             journal=_drill.clean_journals(self._registered(self.options["journals"], _seal.FAULT)),
         )
         page = _drill.write_report(
-            self.options["report_dir"], report, check_mode=self._task.check_mode
+            self.options["report_dir"],
+            report,
+            self._report_mode(),
+            check_mode=self._task.check_mode,
         )
         journal, lines = _drill.journal_lines(report), _drill.result_lines(report, page)
         for line in journal:

@@ -151,6 +151,16 @@ options:
     type: list
     elements: path
     default: []
+  ownership:
+    description:
+      - Whether O(state=prepared) and O(state=live) give root each directory of the paths that they
+        write if another user can write to it. The previous owner can still read the directory.
+      - The record contains the previous owner, group and mode. If the live file set is that of
+        another installer again, or at O(state=absent), the module restores them.
+      - The module takes no home directory and no directory in C(/), and follows no link in a
+        directory that it takes. In such a case, it fails.
+    type: bool
+    default: false
   restart:
     description:
       - Whether O(state=live) restarts the unit even if its process is not stale.

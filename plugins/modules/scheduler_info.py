@@ -220,8 +220,8 @@ options:
     type: bool
     default: false
   directories:
-    description: Directories into which root will write. RV(unsafe) contains the reasons why root
-      must not write into them.
+    description: Directories into which root will write. RV(unsafe) lists the directories and links
+      with which another user can redirect root.
     type: list
     elements: path
     default: []
@@ -546,13 +546,32 @@ restorable:
   type: bool
 unsafe:
   description:
-    - Reasons why root must not write into one of O(directories), one line each.
-    - For each reason, a user other than root can write to the directory or to a parent directory,
-      and could replace files.
+    - Directories and links in the paths of O(directories) with which a user other than root can
+      redirect what root writes. The user can write to the directory, or owns the link or its
+      directory.
   returned: always
   type: list
-  elements: str
-  sample: ["every user can write to '/etc/kubernetes'"]
+  elements: dict
+  contains:
+    path:
+      description: Path of the directory or link.
+      type: str
+      sample: /etc/kubernetes
+    reason:
+      description: Why root cannot trust the path, as a clause.
+      type: str
+      sample: "'/etc/kubernetes' belongs to k8s"
+    is_link:
+      description: Whether the path is a link.
+      type: bool
+      sample: false
+    can_take:
+      description:
+        - Whether O(kube_ha.scheduler.scheduler_fileset#module:ownership) can give the directory to
+          root.
+        - A link, a home directory or a directory in C(/) cannot be given to root.
+      type: bool
+      sample: true
 stale:
   description:
     - Names of the files whose staged copy was not made from the live file. The list contains only
@@ -667,6 +686,11 @@ unit:
       type: list
       elements: str
       sample: [/etc/systemd/system/kube-scheduler.service.d/local.conf]
+    drop_in_settings:
+      description: Names of the settings in RV(unit.drop_ins), each once.
+      type: list
+      elements: str
+      sample: [Nice]
     set_aside:
       description: Paths of the drop-ins that the role set aside.
       type: list

@@ -19,7 +19,11 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     FilesError,
     PlanError,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, write
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import (
+    directories,
+    paths,
+    write,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import one_line
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill.choice import (
     Choice,
@@ -37,6 +41,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill
     InterruptedDrillError,
 )
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _seal
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._report_mode import directory_mode
 
 MAX_DRILL_JOURNAL_LINES = 20
 REPORT_FILES = ("report.json", "report.html")
@@ -114,30 +119,31 @@ def clean_journals(results: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, 
     return journals
 
 
-def prepare_report_directory(path: str, *, check_mode: bool) -> str:
-    """Create the directory of the report and return its absolute path; raise PlanError."""
+def prepare_report_directory(path: str, mode: int, *, check_mode: bool) -> str:
+    """Create the directory of the report and return its absolute path; raise PlanError.
+
+    `mode` is the mode of the files.
+    """
     directory = os.path.abspath(os.path.expanduser(path))
     try:
         for name in REPORT_FILES:
             paths.resolve(os.path.join(directory, name))
         if not check_mode:
-            with paths.explain_errors(directory, "make"):
-                os.makedirs(directory, exist_ok=True)
+            directories.create_directories(directory, directory_mode(mode))
     except FilesError as error:
         raise PlanError(f"drill_report_dir: on the controller: {error}") from None
     return directory
 
 
-def write_report(path: str, report: DrillReport, *, check_mode: bool) -> str:
-    """Write report.json and report.html to a directory and return the path of the page."""
+def write_report(path: str, report: DrillReport, mode: int, *, check_mode: bool) -> str:
+    """Write report.json and report.html with a mode, and return the path of the page."""
     texts = (json.dumps(report, indent=2) + "\n", render_drill_page(report))
     contents = [text.encode() for text in texts]
-    directory = prepare_report_directory(path, check_mode=check_mode)
+    directory = prepare_report_directory(path, mode, check_mode=check_mode)
     if not check_mode:
         for name, content in zip(REPORT_FILES, contents):
-            write.write(
-                os.path.join(directory, name), content, rights=write.rights_setter(-1, -1, 0o644)
-            )
+            rights = write.rights_setter(-1, -1, mode)
+            write.write(os.path.join(directory, name), content, rights=rights)
     return os.path.join(directory, REPORT_FILES[1])
 
 

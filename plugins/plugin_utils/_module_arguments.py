@@ -47,6 +47,7 @@ INFO_GATHER: Table = {
 """Options of scheduler_info before the plan."""
 INFO_HEALTH: Table = {
     **_INFO,
+    "directories": "input.directories",
     "bind_address": "input.variables.bind_address",
     "serving_ca": "input.authorities_pem",
     "authorities": "input.authorities_pem",
@@ -63,7 +64,11 @@ METRICS_CA: Table = {
 
 _FILESET: Table = {"unit": "input.unit", "path": "input.fileset_dir"}
 FILESET_STATES: dict[str, Table] = {
-    "prepared": {**_FILESET, "files": "input.live_files"},
+    "prepared": {
+        **_FILESET,
+        "files": "input.live_files",
+        "ownership": "input.takes_ownership",
+    },
     "staged": {
         **_FILESET,
         "files": "plan.files",
@@ -79,6 +84,7 @@ FILESET_STATES: dict[str, Table] = {
         "attempt": "gate.attempt",
         "handover": "gate.handover",
         "lease": "gate.lease",
+        "ownership": "input.takes_ownership",
         "restart": "gate.restart",
     },
     "previous": {**_FILESET, "attempt": "gate.attempt"},

@@ -81,27 +81,18 @@ def host(step: Step) -> Vars:
             f"{step.host}: invalid facts of this host ({describe_error(error)});"
             " check which host responds at its address"
         ) from None
+    adoption = _compare_adoption(step, facts, draft)
+    inputs = adopt.AdoptionInputs(draft.v.accepted, plan.map_root_directories(draft.v), step.prefix)
+    errors = draft.errors + adopt.check_adoption(step.host, facts, adoption, inputs)
     if draft.plan is None:
-        return {"errors": draft.errors, "desired": None, "limitations": []}
+        return {"errors": errors, "desired": None, "limitations": []}
     host_plan = plan.withhold_plan(draft.plan)
-    adoption = adopt.compare_adoption(
-        facts["process"],
-        host_plan["settings"],
-        tables.known_flags,
-        versions.minor_of(draft.version),
-        step.prefix,
-    )
-    errors = draft.errors + (
-        host_plan["errors"]
-        or [
-            *_instance_errors(step, draft.v, host_plan, facts),
-            *adopt.check_lost_settings(
-                step.host, facts, adoption, adopt=draft.v.adopt, prefix=step.prefix
-            ),
-        ]
-    )
+    errors += host_plan["errors"] or _instance_errors(step, draft.v, host_plan, facts)
     if step.options["strict"]:
-        for text in adopt.describe_adoption(step.host, facts, adoption, draft.v.user):
+        for text in [
+            *adopt.describe_adoption(step.host, facts, adoption, draft.v.user),
+            *adopt.describe_ownership(step.host, facts, draft.v.accepted),
+        ]:
             step.display(printable_line(text))
     host_plan["binary"].update(_binary(step, draft.v, host_plan["binary"]))
     if not errors:
@@ -128,6 +119,20 @@ def _enclose_secrets(step: Step, host_plan: plan.HostPlan) -> str:
     contents = {"config": render(step, TEMPLATES["config"], host_plan)}
     values = [value for value in found.values() if isinstance(value, str)]
     return _envelope.close_envelope({"contents": contents, "values": values}, step.host)
+
+
+def _compare_adoption(step: Step, facts: Vars, draft: _Draft) -> adopt.SettingsComparison:
+    """Compare the running scheduler with the plan, if there is a plan without errors."""
+    if draft.plan is None or draft.plan["errors"]:
+        return adopt.NO_CHANGES
+    return adopt.compare_adoption(
+        facts["process"],
+        plan.withhold_plan(draft.plan)["settings"],
+        step.tables().known_flags,
+        versions.minor_of(draft.version),
+        step.prefix,
+        draft.v.accepted,
+    )
 
 
 def _draft(step: Step, facts: Vars, tables: plan.Tables) -> _Draft:

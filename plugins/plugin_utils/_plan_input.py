@@ -24,6 +24,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decid
     variable_rules,
     variables,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.acceptance import (
+    OWNERSHIP,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
     ACCEPT,
     INSPECT,
@@ -53,6 +56,9 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._plan_step impor
     Vars,
     authorities,
     instance_paths,
+)
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._report_mode import (
+    parse_report_mode,
 )
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._role_spec import VARIABLES_SPEC
 
@@ -172,7 +178,8 @@ def _pinned_values(
         "issues_metrics_client": v.is_signed_by_controller and not v.metrics_cert,
         "live_files": plan.list_credential_files(v),
         "live_paths": plan.list_fileset_paths(v),
-        "directories": plan.list_root_directories(v),
+        "directories": list(plan.map_root_directories(v)),
+        "takes_ownership": v.accepted.covers(OWNERSHIP),
         "of_playbooks": {name: step.template(name) for name in OF_PLAYBOOKS if name in step.vars},
         "rotation": _rotation(step),
         "sans": None,
@@ -209,6 +216,7 @@ def _variable_errors(
     kind = playbook_values.get("rotate", LEAF) if result["rotation"] else None
     absent = [name for name in cluster.addresses if name not in step.vars["ansible_play_batch"]]
     errors += rotation.validate_rotation(v, kind, absent, step.prefix)
+    parse_report_mode(playbook_values)
     for variable in REPORT_VARIABLES:
         if variable in playbook_values:
             step.report_path(variable, playbook_values[variable])

@@ -44,6 +44,9 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._plan_step impor
     Vars,
     authorities,
 )
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._report_mode import (
+    parse_report_mode,
+)
 
 UNKNOWN_CLUSTER = "unknown"
 OF_ANSIBLE = ("all", "ungrouped")
@@ -79,20 +82,19 @@ def status_report(step: Step) -> Vars:
     # The module debug would fold and quote these lines.
     for text, state in lines:
         step.display(text, color=COLORS.get(state))
-    for variable, path in _report_files(step, inputs):
-        write.write(
-            path, REPORTS[variable](report).encode(), rights=write.rights_setter(-1, -1, 0o644)
-        )
+    for variable, path, mode in _report_files(step, inputs):
+        content = REPORTS[variable](report).encode()
+        write.write(path, content, rights=write.rights_setter(-1, -1, mode))
         step.display(f"written: {path}")
     return {"errors": status.list_reasons(report), "lines": [text for text, _state in lines]}
 
 
-def _report_files(step: Step, inputs: t.Mapping[str, Vars]) -> set[tuple[str, str]]:
-    """Return the variable and the path of each report file; in check mode, an empty set."""
+def _report_files(step: Step, inputs: t.Mapping[str, Vars]) -> set[tuple[str, str, int]]:
+    """Return the variable, path and mode of each report file; in check mode, an empty set."""
     if step.check_mode:
         return set()
     return {
-        (variable, step.report_path(variable, path))
+        (variable, step.report_path(variable, path), parse_report_mode(data["of_playbooks"]))
         for data in inputs.values()
         for variable, path in data["of_playbooks"].items()
         if variable in REPORTS

@@ -31,6 +31,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import MONITORING
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _envelope, _seal
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._report_mode import MODE_VARIABLE
 
 Vars = dict[str, t.Any]
 REPORT_VARIABLES = ("status_json", "status_html", "status_metrics")
@@ -43,6 +44,7 @@ OF_PLAYBOOKS = (
     "drill_undo_after",
     "kube_scheduler_admin_kubeconfig",
     "rotate",
+    MODE_VARIABLE,
     *MONITORING,
     *REPORT_VARIABLES,
 )

@@ -40,6 +40,18 @@ def create_directory(path: str, mode: int = PARENT_MODE) -> bool:
         return True
 
 
+def create_directories(path: str, mode: int) -> bool:
+    """Create a directory and its missing parents with this mode; return whether it was missing."""
+    missing = []
+    directory = os.path.normpath(path)
+    while not os.path.isdir(directory) and not os.path.lexists(directory):
+        missing.append(directory)
+        directory = os.path.dirname(directory)
+    for part in [*reversed(missing), path]:
+        create_directory(part, mode)
+    return bool(missing)
+
+
 def _is_directory(path: str, place: paths.Place) -> bool:
     """Return whether a path leads to a directory. Raises FilesError for any other file."""
     if place.status() is None:

@@ -37,6 +37,7 @@ class Risk(t.NamedTuple):
 
     path: str
     reason: str  # one clause with the path
+    uid: int  # owner of the directory or link
     is_link: bool = False
 
 
@@ -146,7 +147,7 @@ def find_link_risk(handle: int, place: str, name: str, *, sticky: bool = False) 
     status = os.stat(name, dir_fd=handle, follow_symlinks=False)
     link = os.path.join(place, name)
     if status.st_uid != 0:
-        return Risk(link, f"{link!r} belongs to {account_name(status.st_uid)}", is_link=True)
+        return Risk(link, f"{link!r} belongs to {account_name(status.st_uid)}", status.st_uid, True)
     risk = find_directory_risk(handle, place, sticky=sticky)
     return risk and risk._replace(path=link, is_link=True)
 
@@ -162,10 +163,10 @@ def find_directory_risk(handle: int, place: str, *, sticky: bool = True) -> Risk
         return None
     status = os.fstat(handle)
     if status.st_uid != 0:
-        return Risk(place, f"{place!r} belongs to {account_name(status.st_uid)}")
+        return Risk(place, f"{place!r} belongs to {account_name(status.st_uid)}", status.st_uid)
     is_sticky = sticky and status.st_mode & stat.S_ISVTX
     writers = None if is_sticky else _find_writers(status, handle)
-    return Risk(place, f"{writers} can write to {place!r}") if writers else None
+    return Risk(place, f"{writers} can write to {place!r}", 0) if writers else None
 
 
 def _find_writers(status: os.stat_result, handle: int) -> str | None:

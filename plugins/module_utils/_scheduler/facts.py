@@ -51,6 +51,7 @@ class Unit(t.TypedDict):
     active_seconds: float
     fragment_path: str
     drop_ins: list[str]  # paths of the drop-ins that apply only to this unit and change it
+    drop_in_settings: list[str]  # names of the settings in these drop-ins, such as Nice
     set_aside: list[str]  # paths of the drop-ins whose settings were removed
     static_pod: str  # path of the manifest if kubelet runs the scheduler, otherwise ""
 
@@ -162,6 +163,15 @@ class Apiserver(t.TypedDict):
     next_accepted: bool | None  # whether the apiserver accepts a certificate of the next CA
 
 
+class UnsafePath(t.TypedDict):
+    """A directory or link with which another user than root can redirect a path of the role."""
+
+    path: str
+    reason: str  # one clause with the path, such as "'/etc/kubernetes' belongs to k8s"
+    is_link: bool
+    can_take: bool  # whether the role can give the directory to root
+
+
 class Drift(t.TypedDict):
     """One difference between the host and its desired state."""
 
@@ -185,7 +195,7 @@ class ModuleResult(t.TypedDict):
     installed: bool
     prepared: bool
     restorable: bool  # whether a rollback restores the scheduler of another installer
-    unsafe: list[str]  # reasons why root must not write into the checked directories
+    unsafe: list[UnsafePath]  # directories and links in the paths that root writes
     stale: list[str]
     obstacles: list[str]
     apiserver: Apiserver | None

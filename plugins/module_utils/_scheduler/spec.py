@@ -191,6 +191,7 @@ FILESET: dict[str, dict[str, t.Any]] = {
         },
     },
     "directories": {"type": "list", "elements": "path", "default": []},
+    "ownership": {"type": "bool", "default": False},
     "attempt": {"type": "str", "default": ""},
     "restart": {"type": "bool", "default": False},
     "lease": {"type": "dict", "options": _LEASE},

@@ -228,7 +228,7 @@ def test_status_page_is_written(tmp_path: Path) -> None:
     assert f"written: {path}" in shown(run)
     text = re.sub(r"\s+", " ", " ".join(Tree(path.read_text()).texts))
     assert "✘ Needs attention 2 of 3 clusters 9 members: 4 no result, 1 drift, 4 healthy" in text
-    assert path.stat().st_mode & 0o777 == 0o644
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_check_mode_writes_no_report(cluster: Simulation) -> None:

@@ -16,6 +16,12 @@ import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import printable_line
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._numbers import parse_json
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.acceptance import (
+    DROP_INS,
+    OWNERSHIP,
+    STATIC_POD_MANIFEST,
+    Acceptance,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.command_line import (
     merge_config,
 )
@@ -81,12 +87,22 @@ FIELD_DEFAULTS = {
 }
 
 
+class Loss(t.NamedTuple):
+    """A change that affects the behavior of the scheduler."""
+
+    name: str  # the name that accepts the loss, such as v
+    text: str  # such as --v=4
+
+
 class SettingsComparison(t.NamedTuple):
     """Flags and fields that adoption changes, and how to keep those that would be lost."""
 
     changes: list[str]  # such as "--v=4 becomes --v=2"
-    lost: list[str]  # changes that affect the behavior of the scheduler
+    lost: list[Loss]  # losses that the user does not accept
     keep: list[str]  # role variables that keep the lost settings
+
+
+NO_CHANGES = SettingsComparison([], [], [])
 
 
 KnownFlags = t.Mapping[str, t.Mapping[str, str]]
@@ -125,27 +141,34 @@ def compare_adoption(
     known_flags: KnownFlags,
     minor: str,
     prefix: str,
+    accepted: Acceptance,
 ) -> SettingsComparison:
     """Compare the settings of a running process with the desired settings.
 
     known_flags: the table of flags. minor: the minor version of the desired version.
     """
-    flags = _compare_flags(process, desired, known_flags, minor, prefix)
-    fields = _compare_fields(process["settings"], desired["config"], known_flags, prefix)
-    environment = [f"environment variable {name}" for name in process["environment"]]
+    table = _Table(known_flags, minor, prefix, accepted)
+    flags = _compare_flags(process, desired, table)
+    fields = _compare_fields(process["settings"], desired["config"], table)
+    environment = [Loss(name, f"environment variable {name}") for name in process["environment"]]
     return SettingsComparison(
-        [*flags.changes, *fields.changes, *(f"{text} is removed" for text in environment)],
-        [*flags.lost, *fields.lost, *environment],
+        [*flags.changes, *fields.changes, *(f"{loss.text} is removed" for loss in environment)],
+        [*flags.lost, *fields.lost, *(it for it in environment if not accepted.covers(it.name))],
         [*flags.keep, *fields.keep],
     )
 
 
+class _Table(t.NamedTuple):
+    """The inputs that all comparisons use."""
+
+    known_flags: KnownFlags
+    minor: str
+    prefix: str
+    accepted: Acceptance
+
+
 def _compare_flags(
-    process: t.Mapping[str, t.Any],
-    desired: DesiredSettings,
-    known_flags: KnownFlags,
-    minor: str,
-    prefix: str,
+    process: t.Mapping[str, t.Any], desired: DesiredSettings, table: _Table
 ) -> SettingsComparison:
     changes, lost, keep = [], [], []
     extra: dict[str, str] = {}
@@ -156,12 +179,14 @@ def _compare_flags(
             continue
         effect = f"becomes --{name}={flags[name]}" if name in flags else "is removed"
         changes.append(f"--{name}={value} {effect}")
-        row = known_flags.get(name, {})
-        if _is_replaced(name, value, row, minor) or (name == "config" and process["settings"]):
+        row = table.known_flags.get(name, {})
+        is_read = name == "config" and process["settings"]
+        is_replaced = _is_replaced(name, value, row, table.minor)
+        if is_replaced or is_read or table.accepted.covers(name):
             continue
-        lost.append(f"--{name}={value}")
+        lost.append(Loss(name, f"--{name}={value}"))
         if name == "config":
-            keep.append(f"{prefix}config to the fields in {value}")
+            keep.append(f"{table.prefix}config to the fields in {value}")
         elif row.get("variable"):
             keep.append(f"{row['variable']}: {json.dumps(value)}")
         elif row.get("alternative"):
@@ -169,7 +194,7 @@ def _compare_flags(
         else:
             extra[name] = value
     if extra:
-        keep.append(f"{prefix}extra_args: {json.dumps(extra)}")
+        keep.append(f"{table.prefix}extra_args: {json.dumps(extra)}")
     changes += [
         f"--{name}={value} is added" for name, value in flags.items() if name not in current
     ]
@@ -183,10 +208,7 @@ def _is_replaced(name: str, value: str, row: t.Mapping[str, str], minor: str) ->
 
 
 def _compare_fields(
-    current: t.Sequence[str],
-    desired: t.Mapping[str, t.Any],
-    known_flags: KnownFlags,
-    prefix: str,
+    current: t.Sequence[str], desired: t.Mapping[str, t.Any], table: _Table
 ) -> SettingsComparison:
     """Compare the configuration fields of a process, as FIELD=JSON, with the desired fields."""
     changes, lost, keep = [], [], []
@@ -204,16 +226,18 @@ def _compare_fields(
             continue
         effect = "is removed" if new_value is None else f"becomes {json.dumps(new_value)}"
         changes.append(f"{field}={text} {effect}")
-        lost.append(f"{field}={text}")
-        variable = _find_variable(field, known_flags)
+        if table.accepted.covers(field):
+            continue
+        lost.append(Loss(field, f"{field}={text}"))
+        variable = _find_variable(field, table.known_flags)
         if variable:
             keep.append(f"{variable}: {text}")
         elif WITHHELD in text:
-            keep.append(f"{prefix}config: the field {field} with its current value")
+            keep.append(f"{table.prefix}config: the field {field} with its current value")
         else:
             config = merge_config(config, _nest(field, value))
     if config:
-        keep.append(f"{prefix}config: {json.dumps(config)}")
+        keep.append(f"{table.prefix}config: {json.dumps(config)}")
     return SettingsComparison(changes, lost, keep)
 
 
@@ -249,26 +273,83 @@ def _value_at(config: t.Any, names: t.Sequence[str]) -> t.Any:
     return config
 
 
-def check_lost_settings(
+class AdoptionInputs(t.NamedTuple):
+    """The variables that the checks of an adoption use."""
+
+    accepted: Acceptance
+    directories: t.Mapping[str, t.Sequence[str]]
+    """For each directory of root, the names of the variables that set it."""
+    prefix: str
+
+
+def check_adoption(
     name: str,
     host: t.Mapping[str, t.Any],
     comparison: SettingsComparison,
-    *,
-    adopt: bool,
-    prefix: str,
+    inputs: AdoptionInputs,
 ) -> list[str]:
-    """Return an error if adoption would lose settings that the user did not agree to lose."""
-    if adopt or not is_foreign(host) or not comparison.lost:
-        return []
-    lost, keep = ", ".join(comparison.lost), "; ".join(comparison.keep)
-    advice = f"to keep these settings, set {keep}; " if keep else ""
+    """Return an error for each loss and change that the user does not accept."""
+    accepted, unit = inputs.accepted, host["unit"]
+    lost = comparison.lost if is_foreign(host) else []
+    unsafe = [it for it in host["unsafe"] if not (it["can_take"] and accepted.covers(OWNERSHIP))]
+    pod = unit["static_pod"] and not accepted.covers(STATIC_POD_MANIFEST)
+    drop_ins = [] if can_set_aside(unit, accepted) else unit["drop_ins"]
+    # Each error contains the same line, which accepts everything that can be accepted.
+    line = accepted.format_line(
+        [
+            *(loss.name for loss in lost),
+            *([OWNERSHIP] if any(entry["can_take"] for entry in unsafe) else []),
+            *([STATIC_POD_MANIFEST] if pod else []),
+            *(_list_drop_in_names(unit) if drop_ins else []),
+        ],
+        inputs.prefix,
+    )
     return [
-        (
-            f"{name}: {_describe_source(host['unit'])} runs a scheduler that this role did not"
-            f" create, and {lost} would be lost; {advice}to accept the loss, set"
-            f" {prefix}adopt to true"
-        )
+        *(_reject_directory(name, entry, line, inputs) for entry in unsafe),
+        *([_reject_static_pod(name, unit, line)] if pod else []),
+        *(_reject_drop_in(name, path, line, inputs.prefix) for path in drop_ins),
+        *([_reject_losses(name, unit, lost, comparison.keep, line)] if lost else []),
     ]
+
+
+def _reject_losses(
+    name: str,
+    unit: t.Mapping[str, t.Any],
+    lost: t.Sequence[Loss],
+    keep: t.Sequence[str],
+    line: str,
+) -> str:
+    advice = f"to keep these settings, set {'; '.join(keep)}; " if keep else ""
+    return (
+        f"{name}: {_describe_source(unit)} runs a scheduler that this role did not create, and"
+        f" {', '.join(loss.text for loss in lost)} would be lost; {advice}to accept the loss, set"
+        f" {line}"
+    )
+
+
+def _reject_directory(
+    name: str, entry: t.Mapping[str, t.Any], line: str, inputs: AdoptionInputs
+) -> str:
+    """Return the error for a directory in which another user can redirect root."""
+    path = entry["path"].rstrip("/")
+    variables = {
+        f"{inputs.prefix}{variable}"
+        for directory, names in inputs.directories.items()
+        for variable in names
+        if f"{directory}/".startswith(f"{path}/")
+    }
+    other = f"set other paths in {', '.join(sorted(variables))}"
+    if entry["can_take"]:
+        action = (
+            f"set {line}, so that the role gives the directory to root and a rollback restores its"
+            " owner"
+        )
+    else:
+        action = "remove the link" if entry["is_link"] else "run chown root and chmod go-w on it"
+    return (
+        f"{name}: {entry['reason']}, so that a user with write access could make root read or write"
+        f" any file; {action}, or {other}"
+    )
 
 
 def describe_adoption(
@@ -295,48 +376,57 @@ def _describe_source(unit: t.Mapping[str, t.Any]) -> str:
     return f"the static pod {unit['static_pod']}" if unit["static_pod"] else str(unit["name"])
 
 
-def check_static_pod(
-    name: str, unit: t.Mapping[str, t.Any], *, adopt: bool, prefix: str
-) -> list[str]:
-    """Return an error if the kubelet would continue to run a static pod."""
-    if adopt or not unit["static_pod"]:
-        return []
+def describe_ownership(name: str, host: t.Mapping[str, t.Any], accepted: Acceptance) -> list[str]:
+    """Describe which directories the role gives to root."""
     return [
-        (
-            f"{name}: {_describe_source(unit)} runs the scheduler; remove the static pod, or set"
-            f" {prefix}adopt to true, so that the role sets it aside when it rolls this host"
-        )
+        f"{name}: {entry['reason']}; the role gives it to root, and a rollback restores its owner"
+        for entry in host["unsafe"]
+        if entry["can_take"] and accepted.covers(OWNERSHIP)
     ]
 
 
-def check_drop_ins(
-    name: str, unit: t.Mapping[str, t.Any], *, adopt: bool, prefix: str
-) -> list[str]:
-    """Return an error for each drop-in that would change the role's unit."""
-    errors = []
-    for path in unit["drop_ins"]:
-        can_be_set_aside = path.startswith(f"{UNITS_DIR}/")
-        if adopt and can_be_set_aside:
-            continue
-        alternative = f", or set {prefix}adopt to true to set it aside" if can_be_set_aside else ""
-        errors.append(
-            f"{name}: {path} changes the unit; remove it, and set {prefix}extra_args or"
-            f" {prefix}config instead{alternative}"
-        )
-    return errors
+def can_set_aside(unit: t.Mapping[str, t.Any], accepted: Acceptance) -> bool:
+    """Return whether the role can set all drop-ins of the unit aside."""
+    return all(path.startswith(f"{UNITS_DIR}/") for path in unit["drop_ins"]) and all(
+        map(accepted.covers, _list_drop_in_names(unit))
+    )
 
 
-def list_set_aside_files(unit: t.Mapping[str, t.Any], *, adopt: bool) -> list[dict[str, t.Any]]:
+def _list_drop_in_names(unit: t.Mapping[str, t.Any]) -> list[str]:
+    """Return the names that accept the loss of the settings in drop-ins."""
+    return [*map(str.lower, unit["drop_in_settings"])] or [DROP_INS]
+
+
+def _reject_static_pod(name: str, unit: t.Mapping[str, t.Any], line: str) -> str:
+    """Return the error for a static pod that the kubelet would continue to run."""
+    return (
+        f"{name}: {_describe_source(unit)} runs the scheduler; remove the static pod, or set"
+        f" {line}, so that the role sets it aside when it rolls this host"
+    )
+
+
+def _reject_drop_in(name: str, path: str, line: str, prefix: str) -> str:
+    """Return the error for a drop-in that would change the role's unit."""
+    alternative = f", or set {line} to set it aside" if path.startswith(f"{UNITS_DIR}/") else ""
+    return (
+        f"{name}: {path} changes the unit; remove it, and set {prefix}extra_args or {prefix}config"
+        f" instead{alternative}"
+    )
+
+
+def list_set_aside_files(
+    unit: t.Mapping[str, t.Any], accepted: Acceptance
+) -> list[dict[str, t.Any]]:
     """Return the files of the file set that replace drop-ins and a static pod, without any effect.
 
     The previous file set keeps the replaced files.
     """
-    paths = [*unit["set_aside"], *(unit["drop_ins"] if adopt else [])]
+    paths = [*unit["set_aside"], *(unit["drop_ins"] if can_set_aside(unit, accepted) else [])]
     files: list[dict[str, t.Any]] = [
         {"name": f"drop_in_{number}", "path": path, "content": SET_ASIDE_CONTENT}
         for number, path in enumerate(sorted(paths))
     ]
-    if adopt and unit["static_pod"]:
+    if unit["static_pod"] and accepted.covers(STATIC_POD_MANIFEST):
         files.append({"name": STATIC_POD, "path": unit["static_pod"], "link_to": ""})
     return files
 

@@ -22,7 +22,6 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._libraries impor
     describe_missing,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import adopt
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.setting_rules import (
     PROGRAM_PATH,
 )
@@ -198,20 +197,6 @@ def _check_paths(subject: _Subject) -> t.Iterator[str]:
         )
 
 
-def _check_adoption(subject: _Subject) -> t.Iterator[str]:
-    unit, adopted = subject.facts["unit"], subject.v.adopt
-    yield from adopt.check_static_pod(subject.name, unit, adopt=adopted, prefix=subject.prefix)
-    yield from adopt.check_drop_ins(subject.name, unit, adopt=adopted, prefix=subject.prefix)
-
-
-def _check_ownership(subject: _Subject) -> t.Iterator[str]:
-    for reason in subject.facts["unsafe"]:
-        yield (
-            f"{subject.name}: {reason}, so that a user with write access could make root read or"
-            " write any file; run chown root and chmod go-w on it"
-        )
-
-
 def _check_libraries(subject: _Subject) -> t.Iterator[str]:
     host = subject.facts
     path = host["python_path"] if PROGRAM_PATH.fullmatch(host["python_path"]) else "python3"
@@ -237,8 +222,6 @@ RULES: tuple[t.Callable[[_Subject], t.Iterator[str]], ...] = (
     _check_other_schedulers,
     _check_unit,
     _check_paths,
-    _check_adoption,
-    _check_ownership,
     _check_libraries,
 )
 

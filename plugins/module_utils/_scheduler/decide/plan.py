@@ -194,7 +194,7 @@ def compute_plan(v: Variables, name: str, host: dict[str, t.Any], inputs: PlanIn
             *list_credential_files(v),
             *([_describe_config_file(v, secret)] if line.config else []),
             {"name": "unit", "path": unit_path(v.name)},
-            *adopt.list_set_aside_files(host["unit"], adopt=v.adopt),
+            *adopt.list_set_aside_files(host["unit"], v.accepted),
         ],
         command=[binary["link"], *line.arguments],
         dry_run={"flags": line.dry_run_flags, "texts": line.dry_run_texts},
@@ -396,13 +396,12 @@ def list_fileset_paths(v: Variables) -> list[str]:
     return live + [f"{fileset_dir(v.name)}/staged/{name}" for name in names]
 
 
-def list_root_directories(v: Variables) -> list[str]:
-    """Return the directories on a host that root must own.
-
-    The role itself makes root the owner of bin_dir.
-    """
-    files = [v.cert_path, v.key_path, v.kubeconfig_path, v.bin_dir]
-    return list(dict.fromkeys(map(os.path.dirname, files)))
+def map_root_directories(v: Variables) -> dict[str, list[str]]:
+    """Return the directories on a host that root must own, with the variables that set each."""
+    directories: dict[str, list[str]] = {v.bin_dir: ["bin_dir"]}
+    for variable in ("cert_path", "key_path", "kubeconfig_path"):
+        directories.setdefault(os.path.dirname(getattr(v, variable)), []).append(variable)
+    return directories
 
 
 def _build_binary(v: Variables, version: str, architecture: str) -> dict[str, str]:

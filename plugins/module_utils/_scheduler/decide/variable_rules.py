@@ -26,6 +26,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.kubeconfig
     SERVER_NAME,
     parse_server_url,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.acceptance import (
+    parse_acceptance,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.variables import (
     CHECKSUM,
     Election,
@@ -181,6 +184,11 @@ def _check_host_variables(
         yield (
             f"{prefix}config: leaderElection: {_secrets.withhold(election)!r} is not a mapping; set a mapping such as"
             " {leaseDuration: 15s}"
+        )
+    if parse_acceptance(v.adopt) is None:
+        yield (
+            f"{prefix}adopt: {str(v.adopt)[:80]!r} is neither true, false nor a list of names; set"
+            " true, or a list such as [ownership]"
         )
     yield from _check_value(f"{prefix}config", v.config)
     yield from _check_value(f"{prefix}extra_args", v.extra_args)

@@ -18,6 +18,10 @@ from dataclasses import dataclass, fields
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _durations
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.timings import ElectionTimings
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.acceptance import (
+    Acceptance,
+    parse_acceptance,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
     DEFAULT_SCHEDULER,
 )
@@ -85,7 +89,7 @@ class Variables:
     extra_args: dict[str, t.Any]
     rollout: bool
     allow_downgrade: bool
-    adopt: bool
+    adopt: t.Any  # a boolean, or a list of names
     metrics_cert: str
     metrics_key: str
 
@@ -112,6 +116,11 @@ class Variables:
             ),
             "",
         )
+
+    @property
+    def accepted(self) -> Acceptance:
+        """The losses and changes that the user accepts at an adoption."""
+        return parse_acceptance(self.adopt) or Acceptance(everything=False, names=frozenset())
 
     @property
     def config_path(self) -> str:

@@ -19,6 +19,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import directories, paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import dry_run
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset import owners
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset.fileset import (
     Fileset,
 )
@@ -156,8 +157,10 @@ def _give_log_dir(params: t.Mapping[str, t.Any], *, dry: bool) -> bool:
 
 def _prepare(deployment: Deployment) -> FilesetResult:
     fileset, dry = deployment.fileset, deployment.check_mode
+    shared = deployment.params["directories"]
     done = [
-        *fileset.create_shared(deployment.params["directories"], dry=dry),
+        *(_take_owners(deployment, shared) if not dry else ()),
+        *fileset.create_shared(shared, dry=dry),
         *fileset.prepare(dry=dry),
     ]
     is_recorded = fileset.record_binaries(deployment.params["binaries"]) if not dry else False
@@ -214,10 +217,28 @@ def _make_live(deployment: Deployment) -> FilesetResult:
     _disable_for_kubelet(deployment, fileset.items)
     properties = systemd.show(deployment.unit)
     is_foreign = _is_foreign_unit(properties, fileset)
-    done = fileset.promote(params["attempt"], keep_foreign=is_foreign)
+    taken = _take_owners(deployment, (os.path.dirname(item.path) for item in fileset.items))
+    done = [*taken, *fileset.promote(params["attempt"], keep_foreign=is_foreign)]
+    done += _restore_owners(fileset)
     lease = None if pod or main_pid(properties) else _read_lease(fileset, params["lease"])
     result = _start(deployment, done, restart=params["restart"])
     return FilesetResult(**{**result, "digest": digest, "lease": lease, "handover": handed_over})
+
+
+def _take_owners(deployment: Deployment, directories: t.Iterable[str]) -> list[str]:
+    """Give root the directories, if the user accepts this, and return what changed."""
+    if not deployment.params["ownership"]:
+        return []
+    taken = owners.take_owners(deployment.fileset, directories)
+    return [f"owner of {path}" for path in taken]
+
+
+def _restore_owners(fileset: Fileset, *, removal: bool = False) -> list[str]:
+    """Restore the owners of directories unless the live set is of this role."""
+    live = fileset.record()["live"]
+    if not removal and (live is None or live["digest"]):
+        return []
+    return [f"owner of {path}" for path in owners.restore_owners(fileset, removal=removal)]
 
 
 def _is_foreign_unit(properties: t.Mapping[str, str], fileset: Fileset) -> bool:
@@ -304,6 +325,7 @@ def _restore(deployment: Deployment) -> FilesetResult:
     if replaced := fileset.replaced_set(attempt):
         _disable_for_kubelet(deployment, recorded_items(replaced))
     done = fileset.restore(attempt)
+    done += _restore_owners(fileset)
     live = fileset.record()["live"]
     if not live:
         return FilesetResult(changed=bool(done), done=done)
@@ -377,6 +399,8 @@ def _remove(deployment: Deployment) -> FilesetResult:
             handed_over = _hand_over(deployment, systemd, options) if options else None
             systemd.disable(unit)
     kept = fileset.originals.displaced()
+    if not deployment.check_mode:
+        done += _restore_owners(fileset, removal=True)
     done += fileset.remove(dry=deployment.check_mode)
     if done and not deployment.check_mode:
         systemd.reload()

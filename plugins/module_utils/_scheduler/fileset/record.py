@@ -34,6 +34,10 @@ SIZE_INDEX = 2
 """Index of the file size in a FileIdentity."""
 
 
+OWNER_FIELDS = ("uid", "gid", "mode")
+MAX_MODE = 0o7777
+
+
 class RecordedBinary(t.TypedDict):
     """A binary with a verified checksum, or an existing binary that the operator trusts."""
 
@@ -72,6 +76,7 @@ class FilesetRecord(t.TypedDict):
     dry_run: str  # digest of the last set that passed a dry run
     live: MemberSet | None  # the last promoted set
     paths: list[str]  # all paths that any promotion has written
+    owners: dict[str, list[int]]  # by directory: user, group and mode before root took it
     original: bool  # whether another installer created the staged set, after a recall
     promoting: bool  # whether a promotion or rollback is in progress or was interrupted
     staged: MemberSet | None
@@ -223,9 +228,19 @@ def _parse_record(value: t.Any) -> FilesetRecord:
         dry_run=text("dry_run"),
         live=_to_member_set(fields.get("live")),
         paths=texts("paths"),
+        owners={path: entry for path, entry in mapping("owners").items() if _is_owner(entry)},
         original=fields.get("original") is True,
         promoting=fields.get("promoting") is True,
         staged=_to_member_set(fields.get("staged")),
+    )
+
+
+def _is_owner(entry: t.Any) -> bool:
+    return (
+        isinstance(entry, list)
+        and len(entry) == len(OWNER_FIELDS)
+        and all(type(number) is int and number >= 0 for number in entry)
+        and entry[2] <= MAX_MODE
     )
 
 

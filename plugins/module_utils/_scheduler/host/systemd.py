@@ -7,12 +7,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils import _secrets
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import SystemdError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    FilesError,
+    SystemdError,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
@@ -29,6 +33,7 @@ JOB_TIMEOUT_S = 300
 RUN_TIMEOUT_S = 60
 MAX_JOURNAL_BYTES = 1 << 20
 """Maximum length of the journal lines. A user can write entries of any length."""
+DROP_IN_SETTING = re.compile(r"(?m)^[ \t]*([A-Za-z][A-Za-z0-9]{0,60})[ \t]*=")
 TIMEOUT_EXIT_CODE = 124
 """Exit code of timeout(1) if the command timed out."""
 PROPERTIES = (
@@ -92,6 +97,16 @@ def is_set_aside(path: str) -> bool:
             return stream.read(len(SET_ASIDE_CONTENT) + 1) == SET_ASIDE_CONTENT
     except (OSError, ValueError):
         return False
+
+
+def list_drop_in_settings(drop_in_paths: t.Iterable[str]) -> list[str]:
+    """Return the names of the settings in drop-ins, such as Nice, each once."""
+    names: list[str] = []
+    for path in drop_in_paths:
+        with contextlib.suppress(FilesError):
+            content = paths.read(path, follow=True) or b""
+            names += DROP_IN_SETTING.findall(content.decode("utf-8", "replace"))
+    return list(dict.fromkeys(names))
 
 
 def read_credential(proc: Proc, pid: int, unit: str, name: str) -> bytes | None:

@@ -82,6 +82,7 @@ def find_drift(
         (_binary_part(desired), compare_binary(desired, fileset)),
         ("link", compare_links(desired)),
         ("log_dir", compare_log_dir(desired)),
+        ("directories", [entry["reason"] for entry in observed["unsafe"]]),
         ("certificate", [*certificate, *compare_pair(desired)]),
         ("kubeconfig", compare_kubeconfig(desired, module)),
         ("config", compare_texts(desired, digest, "config")),

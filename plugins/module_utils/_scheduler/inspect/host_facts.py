@@ -16,7 +16,7 @@ import socket
 import time
 import typing as t
 
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import ownership, paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._libraries import this_interpreter
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.systemd import (
@@ -24,6 +24,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.
     drop_ins,
     int_property,
     is_set_aside,
+    list_drop_in_settings,
     parse_show,
 )
 
@@ -91,25 +92,29 @@ def is_installed(library: str) -> bool:
     return importlib.machinery.PathFinder.find_spec(library) is not None
 
 
-def find_unsafe_directories(directories: t.Sequence[str]) -> list[str]:
-    """Return why root must not write into the directories, one line per problem.
+def find_unsafe_paths(directories: t.Sequence[str]) -> list[facts.UnsafePath]:
+    """Return the directories and links with which another user can redirect what root writes.
 
-    If a directory is missing, check its nearest existing parent.
+    Each directory of the paths is checked, up to the first that is missing.
     """
-    risks = []
+    found: dict[str, facts.UnsafePath] = {}
     for directory in directories:
-        path = os.path.join("/", directory)
-        while path != "/" and not os.path.isdir(path):
-            path = os.path.dirname(path)
         with contextlib.suppress(OSError):
-            risks.append(paths.find_risk(path))
-    return list(dict.fromkeys(filter(None, risks)))
+            for risk in paths.list_risks(os.path.join("/", directory)):
+                found[risk.path] = facts.UnsafePath(
+                    path=risk.path,
+                    reason=risk.reason,
+                    is_link=risk.is_link,
+                    can_take=not risk.is_link and ownership.can_take_directory(risk.path, risk.uid),
+                )
+    return list(found.values())
 
 
 def describe_unit(name: str, properties: t.Mapping[str, str], manifest: str) -> facts.Unit:
     """Return the description of a unit from the properties that systemd reports."""
     drop_in_paths = drop_ins(properties, name)
     set_aside = [path for path in drop_in_paths if is_set_aside(path)]
+    changing = [path for path in drop_in_paths if path not in set_aside]
     return facts.Unit(
         name=name,
         load_state=properties.get("LoadState", ""),
@@ -121,7 +126,8 @@ def describe_unit(name: str, properties: t.Mapping[str, str], manifest: str) -> 
         since=properties.get("ExecMainStartTimestamp", ""),
         active_seconds=active_seconds(properties, time.clock_gettime(time.CLOCK_MONOTONIC)),
         fragment_path=properties.get("FragmentPath", ""),
-        drop_ins=[path for path in drop_in_paths if path not in set_aside],
+        drop_ins=changing,
+        drop_in_settings=list_drop_in_settings(changing)[: facts.MAX_LIST_LENGTH],
         set_aside=set_aside,
         static_pod=manifest,
     )

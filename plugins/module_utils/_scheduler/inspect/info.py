@@ -74,7 +74,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspe
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect.host_facts import (
     describe_unit,
-    find_unsafe_directories,
+    find_unsafe_paths,
     gather_host_facts,
     is_installed,
 )
@@ -280,7 +280,7 @@ class HostQuery:
             installed=os.path.isdir(fileset.root) and properties.get("LoadState") == "loaded",
             prepared=fileset.is_prepared(),
             restorable=fileset.is_restorable(),
-            unsafe=find_unsafe_directories(params["directories"]),
+            unsafe=find_unsafe_paths(params["directories"]),
             stale=fileset.stale_members(),
             obstacles=[path for path in params["paths"] if os.path.isdir(path)],
             apiserver=query_apiserver(params["apiserver"], params) if params["apiserver"] else None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -88,7 +89,10 @@ def test_choose_returns_choice_or_rejects(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("directory", "why"),
-    [("/proc/drill", "cannot make '/proc/drill'"), ("/tmp/\x1b", "is not a valid path of a file")],
+    [
+        ("/proc/drill", "cannot create '/proc/drill'"),
+        ("/tmp/\x1b", "is not a valid path of a file"),
+    ],
 )
 def test_unusable_report_directory_is_rejected_before_the_fault(directory: str, why: str) -> None:
     with pytest.raises(AnsibleActionFail, match=f"drill_report_dir: on the controller: .*{why}"):
@@ -108,7 +112,9 @@ def test_play_of_two_clusters_is_rejected() -> None:
         action.run(None, {**task_vars, "ansible_play_hosts_all": [*NAMES, "w1"]})
 
 
-def reported(folder: Path, hostvars: Any = None, samples: Any = None) -> dict[str, Any]:
+def reported(
+    folder: Path, hostvars: Any = None, samples: Any = None, of_playbooks: Any = None
+) -> dict[str, Any]:
     data = {
         "measurement": asdict(
             measured(samples or TAKEOVER, [verdict.DrillPod("p", 99, 99.1, "n", 1)])
@@ -121,7 +127,9 @@ def reported(folder: Path, hostvars: Any = None, samples: Any = None) -> dict[st
     known = {name: dict((hostvars or {}).get(name, {})) for name in NAMES}
     known["m1"].setdefault("measured", data)
     directory = str(folder / "new/folder")
-    return run("report", known, choice=sealed_choice(), report_dir=directory, **names)
+    data = {**INPUT, "of_playbooks": of_playbooks or {}}
+    given: dict[str, Any] = {**names, "input": _seal.seal(data, "m1", _seal.VARIABLES)}
+    return run("report", known, choice=sealed_choice(), report_dir=directory, **given)
 
 
 def test_report_is_written_and_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,7 +148,26 @@ def test_report_is_written_and_printed(tmp_path: Path, capsys: pytest.CaptureFix
     assert report["passed"]
     assert report["journal"] == {"m2": ["acquired lease"]}
     assert "Passed" in page.read_text()
-    assert page.stat().st_mode & 0o777 == 0o644
+    assert page.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+@pytest.mark.parametrize(
+    ("mode", "files", "folders"),
+    [(None, 0o600, 0o700), ("0640", 0o640, 0o750), ("644", 0o644, 0o755)],
+)
+def test_report_has_its_mode_with_any_umask(
+    tmp_path: Path, umask: int, mode: str | None, files: int, folders: int
+) -> None:
+    previous = os.umask(umask)
+    try:
+        reported(tmp_path, of_playbooks={"status_mode": mode} if mode else {})
+    finally:
+        os.umask(previous)
+    folder = tmp_path / "new/folder"
+    names = ("report.json", "report.html")
+    assert {stat.S_IMODE((folder / name).stat().st_mode) for name in names} == {files}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (folder, folder.parent)} == {folders}
 
 
 def test_failed_drill_fails_the_task_and_writes_the_report(tmp_path: Path) -> None:
@@ -209,7 +236,7 @@ def test_report_directory_that_cannot_be_created_fails(tmp_path: Path) -> None:
     (tmp_path / "new").write_text("")
     with pytest.raises(
         AnsibleActionFail,
-        match=r"drill_report_dir: on the controller: cannot make .*/new/folder': Not a directory",
+        match=r"drill_report_dir: on the controller: cannot create .*/new/folder': Not a directory",
     ):
         reported(tmp_path)
 

@@ -198,6 +198,7 @@ FACTS: dict[str, Any] = {
         "name": "kube-scheduler.service",
         "load_state": "loaded",
         "drop_ins": [],
+        "drop_in_settings": [],
         "set_aside": [],
         "static_pod": "",
     },

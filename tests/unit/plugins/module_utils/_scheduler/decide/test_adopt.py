@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import adopt
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide.acceptance import (
+    Acceptance,
+    parse_acceptance,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host import systemd
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
     SET_ASIDE_CONTENT,
@@ -16,7 +20,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.setti
 )
 
 from tests.support.role import role_vars
-from tests.unit.plugins.module_utils._scheduler.decide.test_variable_rules import PREFIX
+from tests.unit.plugins.module_utils._scheduler.decide.test_variable_rules import (
+    PREFIX,
+    input_errors,
+)
 
 FLAGS = role_vars()["__kube_scheduler_known_flags"]
 WANTED: DesiredSettings = {
@@ -50,17 +57,20 @@ OTHER = "/etc/systemd/system/kube-scheduler.service.d/local.conf"
 POD = "/etc/kubernetes/manifests/kube-scheduler.yaml"
 
 
-def host(
+def host(  # noqa: PLR0913 - each parameter is a fact of the host
     *arguments: str,
     prepared: bool = False,
     digest: str = "",
     pid: int = 7,
     drop_ins: Any = (),
+    settings: Any = (),
     pod: str = "",
     user: str = "k8s",
+    unsafe: Any = (),
 ) -> dict[str, Any]:
     return {
         "prepared": prepared,
+        "unsafe": list(unsafe),
         "process": {
             "pid": pid,
             "digest": digest,
@@ -71,32 +81,59 @@ def host(
         "unit": {
             "name": "kube-scheduler.service",
             "drop_ins": list(drop_ins),
+            "drop_in_settings": list(settings),
             "set_aside": [],
             "static_pod": pod,
         },
     }
 
 
+def accept(*names: str) -> Acceptance:
+    return Acceptance(everything=False, names=frozenset(names))
+
+
+ALL = Acceptance(everything=True, names=frozenset())
+NONE = accept()
+DIRECTORIES = {
+    "/etc/kubernetes/cert": ["cert_path", "key_path"],
+    "/etc/kubernetes": ["kubeconfig_path"],
+    "/opt/k8s/bin": ["bin_dir"],
+}
+
+
 def compared(
-    *arguments: str, minor: str = "1.37", config: str = "", environment: Any = ()
+    *arguments: str,
+    minor: str = "1.37",
+    config: str = "",
+    environment: Any = (),
+    accepted: Acceptance = NONE,
 ) -> adopt.SettingsComparison:
     told = {
         "arguments": arguments,
         "settings": parse_config(config.encode())["listed"],
         "environment": environment,
     }
-    return adopt.compare_adoption(told, WANTED, FLAGS, minor, PREFIX)
+    return adopt.compare_adoption(told, WANTED, FLAGS, minor, PREFIX, accepted)
 
 
-def lost_errors(*arguments: str, adopted: bool = False, **given: Any) -> list[str]:
-    return adopt.check_lost_settings(
-        "m1", host(*arguments, **given), compared(*arguments), adopt=adopted, prefix=PREFIX
-    )
+def lost_texts(comparison: adopt.SettingsComparison) -> list[str]:
+    return [loss.text for loss in comparison.lost]
+
+
+def adoption_errors(
+    *arguments: str,
+    accepted: Acceptance = NONE,
+    comparison: adopt.SettingsComparison | None = None,
+    **given: Any,
+) -> list[str]:
+    inputs = adopt.AdoptionInputs(accepted, DIRECTORIES, PREFIX)
+    comparison = comparison or compared(*arguments, accepted=accepted)
+    return adopt.check_adoption("m1", host(*arguments, **given), comparison, inputs)
 
 
 def test_walk_through_loses_no_setting() -> None:
     assert compared(*WALK_THROUGH).lost == []
-    assert lost_errors(*WALK_THROUGH) == []
+    assert adoption_errors(*WALK_THROUGH) == []
 
 
 @pytest.mark.parametrize(
@@ -116,12 +153,14 @@ def test_walk_through_loses_no_setting() -> None:
 )
 def test_lost_flag_names_its_variable(argument: str, keep: str) -> None:
     assert compared(argument).keep == [keep]
-    [fault] = lost_errors(argument)
+    [fault] = adoption_errors(argument)
+    name = argument[2:].partition("=")[0]
     assert fault == (
         f"m1: kube-scheduler.service runs a scheduler that this role did not create, and {argument} would be lost; to keep these settings, set {keep};"
-        " to accept the loss, set kube_scheduler_adopt to true"
+        f" to accept the loss, set kube_scheduler_adopt: [{name}]"
     )
-    assert lost_errors(argument, adopted=True) == []
+    assert adoption_errors(argument, accepted=ALL) == []
+    assert adoption_errors(argument, accepted=accept(name)) == []
 
 
 @pytest.mark.parametrize(
@@ -152,7 +191,7 @@ def test_lost_flag_names_its_variable(argument: str, keep: str) -> None:
 )
 def test_lost_field_names_its_variable(config: str, lost: str, keep: str) -> None:
     comparison = compared("--config=/etc/mine.yaml", "--leader-elect=true", config=config)
-    assert (comparison.lost, comparison.keep) == ([lost], [keep])
+    assert (lost_texts(comparison), comparison.keep) == ([lost], [keep])
     assert any(change.startswith(lost) for change in comparison.changes)
 
 
@@ -176,17 +215,18 @@ def test_hostile_configuration_is_ignored() -> None:
         "settings": ["a", "=", "a=[", "a.b=1", "a=" + "[" * 100_000],
         "environment": [],
     }
-    assert adopt.compare_adoption(told, WANTED, FLAGS, "1.37", PREFIX).lost == ["a.b=1"]
+    comparison = adopt.compare_adoption(told, WANTED, FLAGS, "1.37", PREFIX, NONE)
+    assert lost_texts(comparison) == ["a.b=1"]
 
 
 def test_contradictory_settings_are_merged() -> None:
     told = {"arguments": [], "settings": ["a=1", "a.b=2", "c.d=3", "c.d.e=4"], "environment": []}
-    comparison = adopt.compare_adoption(told, WANTED, FLAGS, "1.37", PREFIX)
+    comparison = adopt.compare_adoption(told, WANTED, FLAGS, "1.37", PREFIX, NONE)
     assert comparison.keep == ['kube_scheduler_config: {"a": {"b": 2}, "c": {"d": {"e": 4}}}']
 
 
 def test_lost_flags_share_one_line() -> None:
-    [line] = lost_errors("--v=4", "--vmodule=a=1", "--secure-port=10260")
+    [line] = adoption_errors("--v=4", "--vmodule=a=1", "--secure-port=10260")
     assert "and --v=4, --vmodule=a=1, --secure-port=10260 would be lost" in line
     assert (
         'set kube_scheduler_secure_port: "10260"; kube_scheduler_extra_args: {"v": "4", "vmodule": "a=1"};'
@@ -210,12 +250,13 @@ def test_replaced_flag_is_not_lost(argument: str) -> None:
 
 def test_removed_flags_are_not_lost() -> None:
     assert compared("--algorithm-provider=X", minor="1.22").lost == []
-    assert compared("--algorithm-provider=X", minor="1.20").lost == ["--algorithm-provider=X"]
+    kept = compared("--algorithm-provider=X", minor="1.20")
+    assert lost_texts(kept) == ["--algorithm-provider=X"]
 
 
 @pytest.mark.parametrize("given", [{"prepared": True}, {"digest": "0" * 32}, {"pid": 0}])
 def test_scheduler_of_this_role_is_not_rejected(given: dict[str, Any]) -> None:
-    assert lost_errors("--v=4", **given) == []
+    assert adoption_errors("--v=4", **given) == []
     assert adopt.describe_adoption("m1", host("--v=4", **given), compared("--v=4"), "k8s") == []
 
 
@@ -249,17 +290,96 @@ def test_environment_variables_are_lost() -> None:
     comparison = compared("--v=2", environment=["GOGC"])
     assert comparison == adopt.SettingsComparison(
         [*compared("--v=2").changes, "environment variable GOGC is removed"],
-        ["environment variable GOGC"],
+        [adopt.Loss("GOGC", "environment variable GOGC")],
         [],
     )
-    assert adopt.check_lost_settings(
-        "m1", host("--v=2"), comparison, adopt=False, prefix=PREFIX
-    ) == [
+    assert adoption_errors("--v=2", comparison=comparison) == [
         (
             "m1: kube-scheduler.service runs a scheduler that this role did not create, and environment variable GOGC would be lost; to accept the loss, set"
-            " kube_scheduler_adopt to true"
+            " kube_scheduler_adopt: [GOGC]"
         )
     ]
+    accepted = accept("gogc")
+    assert compared("--v=2", environment=["GOGC"], accepted=accepted).lost == []
+
+
+def test_part_of_the_losses_can_be_accepted() -> None:
+    """The end of a field name suffices. The error contains a line that accepts all losses."""
+    config = "clientConnection: {qps: 20, burst: 40}"
+    accepted = accept("qps", "nice")
+    comparison = compared("--v=4", config=config, accepted=accepted)
+    assert [loss.name for loss in comparison.lost] == ["v", "clientConnection.burst"]
+    assert comparison.keep == [
+        'kube_scheduler_extra_args: {"v": "4"}',
+        'kube_scheduler_config: {"clientConnection": {"burst": 40}}',
+    ]
+    assert any(change.startswith("clientConnection.qps=20") for change in comparison.changes)
+    [error] = adoption_errors("--v=4", comparison=comparison, accepted=accepted)
+    assert error.endswith("set kube_scheduler_adopt: [clientConnection.burst, nice, qps, v]")
+
+
+@pytest.mark.parametrize(
+    ("value", "everything", "names"),
+    [
+        (True, True, set()),
+        ("yes", True, set()),
+        ("true", True, set()),
+        (False, False, set()),
+        ("false", False, set()),
+        ([], False, set()),
+        (["Nice", "ownership"], False, {"nice", "ownership"}),
+        ("nice, ownership", False, {"nice", "ownership"}),
+        ("clientConnection.qps", False, {"clientconnection.qps"}),
+    ],
+)
+def test_acceptance_is_a_boolean_or_a_list(value: Any, everything: bool, names: set[str]) -> None:
+    assert parse_acceptance(value) == Acceptance(everything, frozenset(names))
+
+
+@pytest.mark.parametrize("value", [None, 2, {"a": 1}, [True], ["a b"], [["a"]], "a,,b", ["-v"]])
+def test_other_acceptance_is_rejected(value: Any) -> None:
+    assert parse_acceptance(value) is None
+    [error] = input_errors(adopt=value) if value is not None else [""]
+    assert value is None or error.startswith("kube_scheduler_adopt: ")
+
+
+def unsafe_path(path: str = "/etc/kubernetes", **given: Any) -> dict[str, Any]:
+    reason = f"{path!r} belongs to k8s"
+    return {"path": path, "reason": reason, "is_link": False, "can_take": True, **given}
+
+
+def test_directory_of_another_user_is_rejected_with_both_options() -> None:
+    """The walk-through copies as k8s, so that its directories belong to k8s."""
+    entry, taken = unsafe_path(), accept("ownership")
+    assert adoption_errors(pid=0, unsafe=[entry]) == [
+        (
+            "m1: '/etc/kubernetes' belongs to k8s, so that a user with write access could make root read or write any file; set"
+            " kube_scheduler_adopt: [ownership], so that the role gives the directory to root and a rollback restores its owner, or set"
+            " other paths in kube_scheduler_cert_path, kube_scheduler_key_path, kube_scheduler_kubeconfig_path"
+        )
+    ]
+    for accepted in (taken, ALL):
+        assert adoption_errors(pid=0, unsafe=[entry], accepted=accepted) == []
+        assert adopt.describe_ownership("m1", host(unsafe=[entry]), accepted) == [
+            "m1: '/etc/kubernetes' belongs to k8s; the role gives it to root, and a rollback restores its owner"
+        ]
+    assert adopt.describe_ownership("m1", host(unsafe=[entry]), NONE) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "action"),
+    [({"is_link": True}, "remove the link"), ({}, "run chown root and chmod go-w on it")],
+)
+def test_path_that_root_cannot_take_is_always_rejected(given: dict[str, Any], action: str) -> None:
+    entry = unsafe_path("/opt/k8s/bin", can_take=False, **given)
+    [error] = adoption_errors(pid=0, unsafe=[entry], accepted=ALL)
+    assert error.endswith(f"{action}, or set other paths in kube_scheduler_bin_dir")
+
+
+def test_each_error_contains_the_line_that_accepts_everything() -> None:
+    errors = adoption_errors("--v=4", unsafe=[unsafe_path()], drop_ins=[OTHER], settings=["Nice"])
+    assert len(errors) == 3
+    assert all("set kube_scheduler_adopt: [nice, ownership, v]" in error for error in errors)
 
 
 @pytest.mark.parametrize(
@@ -270,22 +390,30 @@ def test_changed_user_is_shown(user: str, lines: list[str]) -> None:
     assert [line for line in comparison if "runs as" in line] == lines
 
 
-def test_drop_ins_are_rejected_without_adopt() -> None:
-    unit = host(drop_ins=[OTHER, "/run/systemd/system/kube-scheduler.service.d/x.conf"])["unit"]
-    first, second = adopt.check_drop_ins("m1", unit, adopt=False, prefix=PREFIX)
-    assert first.endswith("or set kube_scheduler_adopt to true to set it aside")
-    assert second.endswith("set kube_scheduler_extra_args or kube_scheduler_config instead")
-    assert adopt.check_drop_ins("m1", unit, adopt=True, prefix=PREFIX) == [second]
+def test_drop_ins_are_rejected_unless_their_settings_are_accepted() -> None:
+    given = {"drop_ins": [OTHER], "settings": ["Nice", "Environment"]}
+    [error] = adoption_errors(pid=0, **given)
+    assert error == (
+        f"m1: {OTHER} changes the unit; remove it, and set kube_scheduler_extra_args or kube_scheduler_config instead, or set"
+        " kube_scheduler_adopt: [environment, nice] to set it aside"
+    )
+    assert adoption_errors(pid=0, accepted=accept("nice"), **given) == [error]
+    for accepted in (ALL, accept("nice", "environment")):
+        assert adoption_errors(pid=0, accepted=accepted, **given) == []
+    vendor = "/run/systemd/system/kube-scheduler.service.d/x.conf"
+    [error] = adoption_errors(pid=0, drop_ins=[vendor], settings=["Nice"], accepted=ALL)
+    assert error.endswith("set kube_scheduler_extra_args or kube_scheduler_config instead")
+    [error] = adoption_errors(pid=0, drop_ins=[OTHER])
+    assert "[drop_ins]" in error
 
 
 def test_set_aside_drop_in_stays_in_the_file_set() -> None:
-    unit = {"drop_ins": [OTHER], "set_aside": [], "static_pod": ""}
-    [member] = adopt.list_set_aside_files(unit, adopt=True)
+    unit = host(drop_ins=[OTHER], settings=["Nice"])["unit"]
+    [member] = adopt.list_set_aside_files(unit, ALL)
     assert member == {"name": "drop_in_0", "path": OTHER, "content": SET_ASIDE_CONTENT}
-    assert adopt.list_set_aside_files(
-        {"drop_ins": [], "set_aside": [OTHER], "static_pod": ""}, adopt=False
-    ) == [member]
-    assert adopt.list_set_aside_files(unit, adopt=False) == []
+    assert adopt.list_set_aside_files(unit, accept("nice")) == [member]
+    assert adopt.list_set_aside_files({**host()["unit"], "set_aside": [OTHER]}, NONE) == [member]
+    assert adopt.list_set_aside_files(unit, accept("ownership")) == []
 
 
 @pytest.mark.parametrize("pid", [7, 0])
@@ -297,21 +425,20 @@ def test_static_pod_is_rejected_without_adopt(pid: int) -> None:
         == f"m1: adopts the static pod {POD}, which this role did not create; the role keeps the existing files as the previous file set"
     )
     assert lines[-1] == f"m1: {POD} is set aside"
-    [fault] = lost_errors("--v=4", pod=POD, pid=pid)
+    pod, fault = adoption_errors("--v=4", pod=POD, pid=pid)
     assert fault.startswith(
         f"m1: the static pod {POD} runs a scheduler that this role did not create, and --v=4 would be lost"
     )
-    assert adopt.check_static_pod("m1", comparison["unit"], adopt=False, prefix=PREFIX) == [
-        (
-            f"m1: the static pod {POD} runs the scheduler; remove the static pod, or set kube_scheduler_adopt to true,"
-            " so that the role sets it aside when it rolls this host"
-        )
-    ]
-    assert adopt.list_set_aside_files(comparison["unit"], adopt=False) == []
-    assert adopt.check_static_pod("m1", comparison["unit"], adopt=True, prefix=PREFIX) == []
-    assert adopt.list_set_aside_files(comparison["unit"], adopt=True) == [
-        {"name": "static_pod", "path": POD, "link_to": ""}
-    ]
+    assert pod == (
+        f"m1: the static pod {POD} runs the scheduler; remove the static pod, or set kube_scheduler_adopt: [static_pod, v],"
+        " so that the role sets it aside when it rolls this host"
+    )
+    assert adopt.list_set_aside_files(comparison["unit"], accept("v")) == []
+    for accepted in (ALL, accept("static_pod", "v")):
+        assert adoption_errors("--v=4", pod=POD, pid=pid, accepted=accepted) == []
+        assert adopt.list_set_aside_files(comparison["unit"], accepted) == [
+            {"name": "static_pod", "path": POD, "link_to": ""}
+        ]
 
 
 def test_set_aside_drop_in_is_recognized_by_content(tmp_path: Any) -> None:

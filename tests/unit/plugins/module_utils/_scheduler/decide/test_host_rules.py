@@ -49,9 +49,9 @@ HOST: dict[str, Any] = {
         "name": "kube-scheduler.service",
         "load_state": "not-found",
         "drop_ins": [],
+        "drop_in_settings": [],
         "static_pod": "",
     },
-    "unsafe": [],
     "python_path": "/usr/bin/python3",
     "python_packaged": True,
     "missing_libraries": [],
@@ -252,20 +252,10 @@ def test_apiserver_certificate_for_another_name_is_rejected() -> None:
         (
             {
                 "unit": {
-                    "name": "x.service",
-                    "load_state": "loaded",
-                    "drop_ins": ["/etc/systemd/system/x.service.d/o.conf"],
-                    "static_pod": "",
-                }
-            },
-            "m1: /etc/systemd/system/x.service.d/o.conf changes the unit; remove it, and set kube_scheduler_extra_args or",
-        ),
-        (
-            {
-                "unit": {
                     "name": "kube-scheduler.service",
                     "load_state": "masked",
                     "drop_ins": [],
+                    "drop_in_settings": [],
                     "static_pod": "",
                 }
             },
@@ -275,10 +265,6 @@ def test_apiserver_certificate_for_another_name_is_rejected() -> None:
             {"obstacles": ["/etc/kubernetes/kube-scheduler.yaml"]},
             "m1: /etc/kubernetes/kube-scheduler.yaml is a directory, but the role writes a file there; move the directory away",
         ),
-        (
-            {"unsafe": ["'/etc/kubernetes' belongs to k8s"]},
-            "m1: '/etc/kubernetes' belongs to k8s, so that a user with write access could make root read or write any file; run chown root",
-        ),
     ],
 )
 def test_invalid_host_is_rejected(facts: dict[str, Any], expected: str) -> None:
@@ -287,7 +273,13 @@ def test_invalid_host_is_rejected(facts: dict[str, Any], expected: str) -> None:
 
 
 def test_foreign_unit_with_instance_name_is_rejected() -> None:
-    unit = {"name": "kubelet.service", "load_state": "loaded", "drop_ins": [], "static_pod": ""}
+    unit = {
+        "name": "kubelet.service",
+        "load_state": "loaded",
+        "drop_ins": [],
+        "drop_in_settings": [],
+        "static_pod": "",
+    }
     [line] = host_errors(given={"name": "kubelet"}, unit=unit)
     assert line.startswith(
         "kube_scheduler_name: m1 has a kubelet.service that this role did not create; set another name"

@@ -30,7 +30,7 @@ HOST: dict[str, Any] = {
     "stale": [],
     "obstacles": [],
     "process": {"version": "", "pid": 0},
-    "unit": {"drop_ins": [], "set_aside": [], "static_pod": ""},
+    "unit": {"drop_ins": [], "drop_in_settings": [], "set_aside": [], "static_pod": ""},
 }
 SANS = ["127.0.0.1", "192.0.2.1"]
 STAGED = "/var/lib/kube-ha/kube-scheduler/staged"

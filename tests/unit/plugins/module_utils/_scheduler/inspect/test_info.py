@@ -786,5 +786,10 @@ def test_directories_that_another_user_owns_are_unsafe(master: Master) -> None:
         os.chown(theirs, 65534, 0)
         queries = [*fine, str(theirs), f"{theirs}/cert", f"{theirs}/cert"]
         assert master.query(probe=False, directories=queries)["unsafe"] == [
-            f"'{theirs}' belongs to nobody"
+            {
+                "path": str(theirs),
+                "reason": f"'{theirs}' belongs to nobody",
+                "is_link": False,
+                "can_take": True,
+            }
         ]

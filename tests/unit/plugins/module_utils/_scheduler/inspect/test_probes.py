@@ -396,9 +396,7 @@ def test_invalid_certificate_fails_the_probe() -> None:
 # --- The kubeconfig that root uses
 
 
-def load_as(
-    proc: FakeProc, path: Path | str, pid: int = 7, unit: str = "x.service"
-) -> Credentials:
+def load_as(proc: FakeProc, path: Path | str, pid: int = 7, unit: str = "x.service") -> Credentials:
     return load_process_credentials(proc, pid, unit, str(path))
 
 
@@ -430,7 +428,7 @@ def test_mounted_credential_precedes_the_path(proc: FakeProc, shared_path: Path)
 def test_missing_kubeconfig_fails_the_probe(proc: FakeProc, shared_path: Path) -> None:
     with pytest.raises(ProbeError, match="the kubeconfig of the scheduler is unknown"):
         load_as(proc, "")
-    with pytest.raises(ProbeError, match="No such file .*; process 7 cannot read this file"):
+    with pytest.raises(ProbeError, match=r"No such file .*; process 7 cannot read this file"):
         load_as(proc, shared_path / "nothing")
 
 
@@ -451,7 +449,7 @@ def test_kubeconfig_of_another_user_is_read_with_the_permissions_of_its_process(
     if theirs == "the directory":
         os.chown(folder, FOREIGN_UID, FOREIGN_UID)
     assert load_as(proc, path).server == "https://192.0.2.1:6443"
-    with pytest.raises(ProbeError, match="is not used as root|root cannot"):
+    with pytest.raises(ProbeError, match=r"is not used as root|root cannot"):
         load_as(proc, path, pid=0)
 
 
@@ -462,7 +460,9 @@ def test_process_cannot_make_root_read_a_file(proc: FakeProc, shared_path: Path)
     secret.write_text("secret")
     secret.chmod(0o600)
     path = shared_path / "kubeconfig"
-    path.write_bytes(kubeconfig(["https://192.0.2.1"], ca=Ca().pem, user={"tokenFile": str(secret)}))
+    path.write_bytes(
+        kubeconfig(["https://192.0.2.1"], ca=Ca().pem, user={"tokenFile": str(secret)})
+    )
     os.chown(path, FOREIGN_UID, FOREIGN_UID)
     with pytest.raises(ProbeError, match="Permission denied") as caught:
         load_as(proc, path)
@@ -475,11 +475,13 @@ def test_process_cannot_make_root_read_a_file(proc: FakeProc, shared_path: Path)
 
 
 @ROOT_ONLY
-def test_invalid_kubeconfig_of_another_user_is_one_error(
-    proc: FakeProc, shared_path: Path
-) -> None:
+def test_invalid_kubeconfig_of_another_user_is_one_error(proc: FakeProc, shared_path: Path) -> None:
     path = shared_path / "kubeconfig"
-    for content, reason in (("a: [", "is not YAML"), ("a: &a 1\nb: *a", "YAML alias"), ("", "empty")):
+    for content, reason in (
+        ("a: [", "is not YAML"),
+        ("a: &a 1\nb: *a", "YAML alias"),
+        ("", "empty"),
+    ):
         path.write_text(content)
         path.chmod(0o666)
         with pytest.raises(ProbeError, match=reason) as caught:
