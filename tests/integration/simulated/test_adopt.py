@@ -65,7 +65,7 @@ def test_static_pod_is_rejected(pods: Simulation) -> None:
     run = pods.run("playbooks/site.yml", "--check")
     assert run.code != 0
     assert (
-        f"m1: the static pod {POD} runs the scheduler; remove the static pod, or set kube_scheduler_adopt to true"
+        f"m1: the static pod {POD} runs the scheduler; remove the static pod, or set kube_scheduler_adopt: [parallelism, static_pod, v]"
         in run.text
     )
     assert run.rolled == []
@@ -134,3 +134,44 @@ def test_hostile_list_of_kept_files_is_only_text(tmp_path: Path) -> None:
     assert run.code == 0, run.output
     assert "\x1b" not in run.output
     assert "keeps their copies: ['x'] (\\x1b[2J{{ 7 * 7 }})" in run.output
+
+
+UNSAFE = {
+    "path": "/etc/kubernetes",
+    "reason": "'/etc/kubernetes' belongs to k8s",
+    "is_link": False,
+    "can_take": True,
+}
+GIVEN = "m1: '/etc/kubernetes' belongs to k8s; the role gives it to root, and a rollback restores its owner"
+
+
+@pytest.mark.parametrize("accepted", ["true", "ownership"])
+def test_directories_of_the_service_user_are_taken_only_if_accepted(
+    tmp_path: Path, accepted: str
+) -> None:
+    """In the walk-through, /etc/kubernetes belongs to k8s. A first deployment gets the same offer."""
+    cluster = Simulation(tmp_path)
+    for name in cluster.answers:
+        cluster.answers[name]["gather"] = gathered(name, "m1", unsafe=[UNSAFE])
+        cluster.answers[name]["drift"] = [
+            compared(name, "m1", drift=STALE, unsafe=[UNSAFE]),
+            compared(name, "m1"),
+        ]
+    run = cluster.run("playbooks/site.yml")
+    assert run.code != 0
+    assert run.rolled == []
+    assert (
+        "m1: '/etc/kubernetes' belongs to k8s, so that a user with write access could make root read or write any file; set"
+        " kube_scheduler_adopt: [ownership], so that the role gives the directory to root and a rollback restores its owner, or set other paths in"
+        in run.text
+    )
+    run = cluster.run("playbooks/site.yml", f"--extra-vars=kube_scheduler_adopt={accepted}")
+    assert run.code == 0, run.output
+    assert GIVEN in run.text
+    assert run.rolled == ["m2", "m3", "m1"]
+    for name in cluster.answers:
+        states = [
+            (told["state"], told.get("ownership"))
+            for told in run.options(name, "scheduler_fileset")
+        ]
+        assert ("live", True) in states
