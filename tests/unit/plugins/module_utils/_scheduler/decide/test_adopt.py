@@ -391,7 +391,7 @@ def test_changed_user_is_shown(user: str, lines: list[str]) -> None:
 
 
 def test_drop_ins_are_rejected_unless_their_settings_are_accepted() -> None:
-    given = {"drop_ins": [OTHER], "settings": ["Nice", "Environment"]}
+    given: dict[str, Any] = {"drop_ins": [OTHER], "settings": ["Nice", "Environment"]}
     [error] = adoption_errors(pid=0, **given)
     assert error == (
         f"m1: {OTHER} changes the unit; remove it, and set kube_scheduler_extra_args or kube_scheduler_config instead, or set"

@@ -148,6 +148,7 @@ class Cluster(Host):
     def drift(self, **given: Any) -> list[str]:
         observed: Any = {
             "missing_libraries": [],
+            "unsafe": [],
             "user_exists": True,
             "process": {"pid": self.systemd.pid, "version": self.running_version},
         }
@@ -710,3 +711,13 @@ def test_mode_of_a_configuration_with_a_secret_is_drift(secret_host: SecretClust
 def test_secret_in_use_is_not_shown(secret_host: SecretCluster) -> None:
     secret_host.set_reported_config(keyData="marker-3")
     assert secret_host.drift() == []
+
+
+def test_directory_of_another_user_is_drift(host: Cluster) -> None:
+    entry = {
+        "path": "/etc/kubernetes",
+        "reason": "'/etc/kubernetes' belongs to k8s",
+        "is_link": False,
+        "can_take": True,
+    }
+    assert f"directories: {entry['reason']}" in host.drift(observed={"unsafe": [entry]})
