@@ -464,7 +464,7 @@ def test_configured_secret_is_kept_and_not_shown() -> None:
         "environment": [],
     }
     comparison = adopt.compare_adoption(
-        told, {"flags": {}, "config": desired}, FLAGS, "1.37", PREFIX
+        told, {"flags": {}, "config": desired}, FLAGS, "1.37", PREFIX, NONE
     )
     assert comparison.lost == []
     assert "marker" not in str(comparison)
