@@ -271,7 +271,7 @@ def test_handover_stops_the_pod_through_the_manifest(
     options = {"kubeconfig": "/k", "name": "x", "namespace": "y", "lock": "leases", "timeout": 1.0}
 
     def hand_over(
-        unit: str, service: static_pod.SchedulerService, _options: handover.HandoverOptions
+        unit: str, service: static_pod.SchedulerService, *_rest: Any
     ) -> handover.HandoverResult:
         service.stop(unit)
         assert (host.manifest.exists(), host.runs, host.systemd.did) == (False, False, [])
@@ -287,9 +287,7 @@ def test_handover_stops_the_pod_through_the_manifest(
 def test_failed_handover_restores_the_manifest(
     host: Kubelet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def hand_over(
-        unit: str, service: static_pod.SchedulerService, _options: handover.HandoverOptions
-    ) -> None:
+    def hand_over(unit: str, service: static_pod.SchedulerService, *_rest: Any) -> None:
         service.stop(unit)
         service.start(unit)
         raise FilesetError("no member")
