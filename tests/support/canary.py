@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import re
 import stat
+import threading
 import urllib.parse
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +86,25 @@ def find_in_files(
             names = find_needles(path.read_bytes(), secrets) if mode & PRIVATE else []
             found += [f"{path} ({stat.S_IMODE(mode):04o}) contains {name}" for name in names]
     return found
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[set[bytes]]:
+    """Record the command lines and environments of all processes during the block."""
+    seen: set[bytes] = set()
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.02):
+            for process in Path("/proc").iterdir():
+                for name in ("cmdline", "environ") if process.name.isdigit() else ():
+                    with contextlib.suppress(OSError):  # the process can end before the read
+                        seen.add((process / name).read_bytes())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        watcher.join()

@@ -240,6 +240,7 @@ class Simulation:
         number = 0
         (self.folder / "hosts").mkdir(exist_ok=True)
         (self.folder / "hosts/sent.jsonl").write_text("")
+        (self.folder / "hosts/sent.jsonl").chmod(0o600)  # contains the options of modules
         script = (ROOT / "tests/simulated/master").read_text()
         for group, names in self.clusters.items():
             hosts = {}

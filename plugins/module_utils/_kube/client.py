@@ -161,6 +161,8 @@ class _Server:
             headers=headers,
             body=body,
         )
+        if self._credentials.token:
+            response = response.without(self._credentials.token)
         if 300 <= response.status < 400:
             raise TransportError(
                 "redirect",

@@ -39,6 +39,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._numbers import 
     parse_integer,
     parse_json,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._secrets import WITHHELD
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pem import split_certificates
 
 if t.TYPE_CHECKING:  # pragma: no cover
@@ -153,6 +154,12 @@ class Response:
                 " check that this is the address of an apiserver",
             )
         return value
+
+    def without(self, secret: str) -> Response:
+        """Return a copy without a secret that the request contained, because errors quote texts."""
+        headers = {name: text.replace(secret, WITHHELD) for name, text in self.headers.items()}
+        body = self.body.replace(secret.encode(), WITHHELD.encode())
+        return Response(self.status, headers, body)
 
     @property
     def reason(self) -> str:

@@ -7,16 +7,15 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
+
+from tests.support.canary import watched
 
 ROOT = Path(__file__).parents[3]
 PLAY = """
@@ -67,28 +66,6 @@ ONE = """
     cacheable: true
     remembered: "{{ remembered | default([]) + [result] }}"
 """
-
-
-@contextlib.contextmanager
-def watched() -> Iterator[set[bytes]]:
-    """Record the command lines and environments of all processes during the block."""
-    seen: set[bytes] = set()
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.02):
-            for process in Path("/proc").iterdir():
-                for name in ("cmdline", "environ") if process.name.isdigit() else ():
-                    with contextlib.suppress(OSError):  # the process can end before the read
-                        seen.add((process / name).read_bytes())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield seen
-    finally:
-        over.set()
-        watcher.join()
 
 
 def needles(key: Path, secret: bytes | None) -> set[bytes]:

@@ -759,3 +759,20 @@ def test_https_get_and_served_certificate() -> None:
     with pytest.raises(KubeError) as caught:
         kube.https_get("127.0.0.1 x", server.port, "/", ca_pem=CA.pem, timeout=3)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "respond",
+    [
+        lambda token: answer(403, status(403, f"invalid token {token}")),
+        lambda token: answer(302, headers=[f"Location: https://other/?token={token}"]),
+        lambda token: answer(200, token.encode()),
+        lambda token: answer(200, b"", [f"Content-Type: {token}"]),
+    ],
+    ids=["message", "redirect", "body", "header"],
+)
+def test_error_contains_no_token_that_the_server_returns(respond: Callable[[str], bytes]) -> None:
+    token = "marker-0123456789"
+    with serve(respond(token)) as server:
+        _kind, text = kind_of(server, user={"token": token})
+    assert "marker" not in text
