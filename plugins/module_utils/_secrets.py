@@ -7,7 +7,7 @@
 """Define the kinds of secrets, and withhold secrets of these kinds from all output.
 
 Options, files, diffs, drift, status, adoption and error messages use this single list. A secret is
-found by the name of its field or by its form, such as the PEM text of a private key.
+found by the name of its field, by its form, such as the PEM text of a private key, or by its type.
 """
 
 from __future__ import annotations
@@ -53,6 +53,10 @@ _FIELD_VALUE = r"""\\*"(?:[^"\\]|\\[^"])*\\*"|'[^']*'|[^\s,;&}\]"'\\]+"""
 _AUTHORIZATION = r"(?i)\b(bearer|basic)(\s+)[A-Za-z0-9._~+/-]{8,}=*"
 
 
+class SecretText(str):
+    """A text that is a secret in any field, such as a value that Ansible Vault encrypts."""
+
+
 def secret_kind(name: t.Any) -> str:
     """Return the kind of the secret in a field of this name, "" if the field has no secret."""
     plain = re.sub(r"[-_. ]", "", str(name)).lower()
@@ -60,13 +64,13 @@ def secret_kind(name: t.Any) -> str:
 
 
 def is_secret(name: t.Any, value: t.Any) -> bool:
-    """Return whether the value of a field is a secret, by its name or by its form.
+    """Return whether the value of a field is a secret, by its type, its name or its form.
 
     An empty value or a boolean is no secret, because it shows at most whether a secret is set.
     """
     if value is None or isinstance(value, bool) or value in ("", {}, [], WITHHELD):
         return False
-    return bool(secret_kind(name)) or is_secret_text(value)
+    return isinstance(value, SecretText) or bool(secret_kind(name)) or is_secret_text(value)
 
 
 def is_secret_text(value: t.Any) -> bool:
@@ -122,6 +126,15 @@ def withhold(value: t.Any, name: t.Any = "") -> t.Any:
             for key, part in value.items()
         }
     return [withhold(part) for part in value] if isinstance(value, (list, tuple)) else value
+
+
+def mark_secrets(value: t.Any, is_marked: t.Callable[[t.Any], bool]) -> t.Any:
+    """Return a copy of a value in which each marked part is a SecretText."""
+    if is_marked(value):
+        return SecretText(value)
+    if isinstance(value, dict):
+        return {key: mark_secrets(part, is_marked) for key, part in value.items()}
+    return [mark_secrets(part, is_marked) for part in value] if isinstance(value, list) else value
 
 
 def withhold_arguments(words: t.Iterable[str]) -> list[str]:

@@ -96,9 +96,7 @@ def host(step: Step) -> Vars:
             step.display(printable_line(text))
     host_plan["binary"].update(_binary(step, draft.v, host_plan["binary"]))
     if not errors:
-        for file in host_plan["files"]:
-            if file["name"] in TEMPLATES:
-                file["content"] = render(step, TEMPLATES[file["name"]], host_plan)
+        _render_files(step, host_plan)
     return {
         **{key: value for key, value in host_plan.items() if key != "errors"},
         "errors": errors,
@@ -106,6 +104,13 @@ def host(step: Step) -> Vars:
         "desired": None if errors else _desired(draft.v, host_plan),
         _envelope.OPTION: "" if errors else _enclose_secrets(step, draft.plan),
     }
+
+
+def _render_files(step: Step, host_plan: plan.HostPlan) -> None:
+    """Add the content of each file that has a template."""
+    for file in host_plan["files"]:
+        if file["name"] in TEMPLATES:
+            file["content"] = render(step, TEMPLATES[file["name"]], host_plan)
 
 
 def _enclose_secrets(step: Step, host_plan: plan.HostPlan) -> str:

@@ -109,11 +109,8 @@ def role_variables(step: Step) -> Vars:
         if isinstance(name, str) and name.startswith(prefix)
     ]
     step.reject_foreign_values()
-    v, errors = variables.parse_variables(
-        {name: step.template(f"{prefix}{name}") for name in names if name in VARIABLES_SPEC},
-        VARIABLES_SPEC,
-        prefix,
-    )
+    values = {name: step.template(f"{prefix}{name}") for name in names if name in VARIABLES_SPEC}
+    v, errors = variables.parse_variables(_mark_encrypted(values), VARIABLES_SPEC, prefix)
     if v is None:
         return {"errors": errors, "sans": None}
     cluster = _cluster(step, v)
@@ -132,6 +129,23 @@ def role_variables(step: Step) -> Vars:
         result["authorities_pem"] = known.all_pem
         result["apiserver_cas_pem"] = known.trusted_after(ACCEPT if v.new_ca_cert else "")
     return {**result, "errors": errors}
+
+
+def _mark_encrypted(values: Vars) -> Vars:
+    """Mark the values from Ansible Vault as secrets, except those that later steps need."""
+    config, extra_args = values.get("config"), values.get("extra_args")
+    if isinstance(config, t.Mapping):
+        config = {
+            name: part
+            if name == "leaderElection"
+            else _secrets.mark_secrets(part, _vault.is_encrypted)
+            for name, part in config.items()
+        }
+    marked = {
+        "config": config,
+        "extra_args": _secrets.mark_secrets(extra_args, _vault.is_encrypted),
+    }
+    return {**values, **{name: value for name, value in marked.items() if name in values}}
 
 
 def _cluster(step: Step, v: variables.Variables) -> variable_rules.InventoryCluster:
@@ -169,7 +183,9 @@ def _pinned_values(
         # Later steps open this envelope to get the secrets of the configuration.
         _envelope.OPTION: ""
         if config == v.config
-        else _envelope.close_envelope({"config": v.config}, step.host),
+        else _envelope.close_envelope(
+            {"config": v.config, "values": [*_secrets.find_secrets(v.config).values()]}, step.host
+        ),
         **instance_paths(v.name),
         "scheduler": v.scheduler_name,
         "members": list(cluster.addresses),

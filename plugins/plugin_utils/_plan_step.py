@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible_collections.kube_ha.scheduler.plugins.module_utils import _secrets
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     FilesError,
     PlanError,
@@ -157,7 +158,12 @@ class Step:
         envelope = self.options["input"][_envelope.OPTION]
         if not envelope:
             return self.settings()
-        return replace(self.settings(), **_envelope.open_envelope(envelope, self.host))
+        content = _envelope.open_envelope(envelope, self.host)
+        secrets = content["values"]
+        config = _secrets.mark_secrets(
+            content["config"], lambda value: isinstance(value, str) and value in secrets
+        )
+        return replace(self.settings(), config=config)
 
     def tables(self) -> plan.Tables:
         """Return the data of the role."""

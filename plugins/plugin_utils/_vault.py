@@ -4,11 +4,12 @@
 
 # This plugin util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Read files on the controller that can be encrypted with Ansible Vault."""
+"""Find what is encrypted with Ansible Vault: files on the controller, and values of variables."""
 
 from __future__ import annotations
 
 import os
+import typing as t
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
@@ -34,3 +35,12 @@ def read_decrypted(action: ActionBase, path: str) -> bytes | None:
             f"cannot decrypt {path!r}; pass the password of Ansible Vault (--vault-id,"
             " --ask-vault-pass)"
         ) from None
+
+
+def is_encrypted(value: t.Any) -> bool:
+    """Return whether Ansible Vault encrypts the value of a variable."""
+    try:
+        from ansible.parsing.vault import VaultHelper  # noqa: PLC0415
+    except ImportError:  # ansible-core before 2.19
+        return getattr(value, "__ENCRYPTED__", False) is True
+    return VaultHelper.get_ciphertext(value, with_tags=False) is not None

@@ -23,9 +23,10 @@ from tests.support.prometheus import on_this_machine
 from tests.support.simulation import ROOT, Outcome, Simulation, compared, drifted
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="creates files owned by root")
+VAULT = str(Path(sys.executable).parent / "ansible-vault")
 MARKERS = {
     name: f"canary-{name.replace(' ', '-')}-{'0123456789abcdef' * 2}"
-    for name in ("vaulted token", "password in a URL", "admin token", "passphrase")
+    for name in ("vaulted token", "vaulted value", "password in a URL", "admin token", "passphrase")
 }
 CONFIG, KEY_DATA = canary.extender()
 METRICS_KEY = pki.key_pem(pki.spare("Ed25519", number=10))
@@ -75,9 +76,18 @@ def vault(path: Path, content: Any) -> Path:
     return path
 
 
+def encrypt_value(path: Path, name: str, value: str) -> Path:
+    """Write a file with one value that is encrypted with Ansible Vault."""
+    password = f"--vault-password-file={path.parent / 'password'}"
+    command = [VAULT, "encrypt_string", password, f"--stdin-name={name}"]
+    done = subprocess.run(command, input=value, check=True, capture_output=True, text=True)
+    return private(path, done.stdout)
+
+
 def variables(folder: Path, name: str) -> dict[str, Any]:
     """Return variables with all kinds of secrets. The values of some are paths of private files."""
-    profile = {"pluginConfig": [{"name": "Example", "args": {"token": "{{ vaulted_token }}"}}]}
+    args = {"token": "{{ vaulted_token }}", "connection": "{{ vaulted_value }}"}
+    profile = {"pluginConfig": [{"name": "Example", "args": args}]}
     [extender] = CONFIG["extenders"]
     url = f"https://user:{MARKERS['password in a URL']}@127.0.0.1:9"
     given = {
@@ -139,6 +149,7 @@ class Canary(Simulation):
         playbook, *words = PLAYBOOKS[self.name]
         given = private(self.folder / "vars.json", json.dumps(variables(self.folder, self.name)))
         vaulted = vault(self.folder / "vault.yml", {"vaulted_token": MARKERS["vaulted token"]})
+        value = encrypt_value(self.folder / "value.yml", "vaulted_value", MARKERS["vaulted value"])
         host = {"prometheus": {"hosts": {"p1": on_this_machine(self.folder / "prometheus")}}}
         (self.folder / "prometheus.yml").write_text(yaml.safe_dump(host))
         reports = [
@@ -152,6 +163,7 @@ class Canary(Simulation):
             f"--inventory={self.folder / 'prometheus.yml'}",
             f"--extra-vars=@{given}",
             f"--extra-vars=@{vaulted}",
+            f"--extra-vars=@{value}",
             f"--vault-password-file={self.folder / 'password'}",
             "--diff",
             "-vvvvv",
@@ -202,6 +214,7 @@ def test_no_secret_leaves_its_place(tmp_path: Path, name: str) -> None:
         config = staged[0]["secrets"]["contents"]["config"]
         assert KEY_DATA in config
         assert MARKERS["vaulted token"] in config
+        assert MARKERS["vaulted value"] in config
     if name == "site, rejected flag":
         assert "kube_scheduler_extra_args: token: contains a token" in run.text
     if name == "drill":
@@ -273,14 +286,13 @@ def test_search_finds_a_secret_in_a_file_that_others_can_read(
     assert bool(canary.find_in_files([tmp_path], SECRETS)) == is_found
 
 
-def test_search_finds_a_secret_in_arguments_and_environment() -> None:
-    for words, environment in ((["sleep", "0.5", "0"], {}), (["sleep", "0.5"], {"A": "x"})):
-        marker = MARKERS["admin token"]
-        given = [*words[:-1], "0", marker] if not environment else words
-        with canary.watched() as processes:
-            subprocess.run(
-                ["bash", "-c", "sleep 0.5", *given],
-                env={**os.environ, **({"A": marker} if environment else {})},
-                check=True,
-            )
-        assert canary.find_needles(b"\0".join(processes), SECRETS) == ["admin token"]
+@pytest.mark.parametrize(
+    ("words", "environment"),
+    [([MARKERS["admin token"]], {}), ([], {"A": MARKERS["admin token"]})],
+    ids=["arguments", "environment"],
+)
+def test_search_finds_a_secret_of_a_process(words: list[str], environment: dict[str, str]) -> None:
+    command = [sys.executable, "-c", "import time; time.sleep(1)", *words]
+    with canary.watched() as processes:
+        subprocess.run(command, env={**os.environ, **environment}, check=True)
+    assert canary.find_needles(b"\0".join(processes), SECRETS) == ["admin token"]

@@ -189,13 +189,9 @@ def compute_plan(v: Variables, name: str, host: dict[str, t.Any], inputs: PlanIn
         },
         config=line.config_text,
         settings=DesiredSettings(flags=line.flags, config=line.config or {}),
-        files=[
-            {"name": "binary", "path": binary["link"], "link_to": binary["name"]},
-            *list_credential_files(v),
-            *([_describe_config_file(v, secret)] if line.config else []),
-            {"name": "unit", "path": unit_path(v.name)},
-            *adopt.list_set_aside_files(host["unit"], v.accepted),
-        ],
+        files=_list_files(
+            v, binary, [_describe_config_file(v, secret)] if line.config else [], host["unit"]
+        ),
         command=[binary["link"], *line.arguments],
         dry_run={"flags": line.dry_run_flags, "texts": line.dry_run_texts},
         lease={"name": line.lease_name, "namespace": line.lease_namespace},
@@ -236,6 +232,21 @@ def _select_credentials(v: Variables, live: dict[str, str]) -> dict[str, str]:
 def has_secret_config(v: Variables) -> bool:
     """Return whether the configuration of the scheduler contains a secret."""
     return bool(_secrets.find_secrets(v.config))
+
+
+def _list_files(
+    v: Variables,
+    binary: dict[str, str],
+    config: list[dict[str, t.Any]],
+    unit: dict[str, t.Any],
+) -> list[dict[str, t.Any]]:
+    return [
+        {"name": "binary", "path": binary["link"], "link_to": binary["name"]},
+        *list_credential_files(v),
+        *config,
+        {"name": "unit", "path": unit_path(v.name)},
+        *adopt.list_set_aside_files(unit, v.accepted),
+    ]
 
 
 def _describe_config_file(v: Variables, secret: dict[str, str]) -> dict[str, t.Any]:

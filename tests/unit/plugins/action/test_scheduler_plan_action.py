@@ -21,6 +21,7 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
     _plan_report,
     _plan_step,
     _seal,
+    _vault,
 )
 
 from tests.support.fake_module import HostVars, one_line
@@ -715,7 +716,10 @@ def test_results_contain_a_secret_only_in_an_envelope(variables: dict[str, Any])
     assert found["errors"] == []
     assert "marker" not in str(data) + str(found)
     assert data["variables"]["config"]["extenders"][0]["tlsConfig"] == {"keyData": "(withheld)"}
-    assert _envelope.open_envelope(data["secrets"], "m1") == {"config": SECRET_CONFIG}
+    assert _envelope.open_envelope(data["secrets"], "m1") == {
+        "config": SECRET_CONFIG,
+        "values": ["marker"],
+    }
     files = {file["name"]: file for file in found["files"]}
     assert (files["config"]["mode"], files["config"]["group"]) == ("0600", "root")
     assert _envelope.open_envelope(found["secrets"], "m1") == {
@@ -744,6 +748,26 @@ def test_forged_envelope_is_a_one_line_error(variables: dict[str, Any], what: st
             input=_seal.seal({**data, "secrets": forged}, "m1", _seal.VARIABLES),
             results="host",
         )
+
+
+def test_value_from_ansible_vault_is_a_secret_in_any_field(
+    variables: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_vault, "is_encrypted", lambda value: value in ("marker", "15s"))
+    config: dict[str, Any] = {
+        "profiles": [{"pluginConfig": [{"name": "X", "args": {"connection": "marker"}}]}],
+        "leaderElection": {"leaseDuration": "15s"},
+    }
+    given: dict[str, Any] = {"kube_scheduler_config": config}
+    data, found = fixed(variables | given), planned(variables, **given)
+    assert found["errors"] == []
+    assert "marker" not in str(data) + str(found)
+    assert data["variables"]["config"]["leaderElection"] == {"leaseDuration": "15s"}
+    assert _envelope.open_envelope(found["secrets"], "m1")["values"] == ["marker"]
+    assert {file["name"]: file for file in found["files"]}["config"]["mode"] == "0600"
+    flags = {"kube_scheduler_extra_args": {"feature-gates": "marker"}}
+    [error] = fixed(variables | flags, strict=False)["errors"]
+    assert error.startswith("kube_scheduler_extra_args: feature-gates: contains a secret, and")
 
 
 # --- results of earlier steps

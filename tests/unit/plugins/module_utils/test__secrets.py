@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 from typing import Any
 
@@ -142,3 +143,10 @@ def test_long_text_is_checked_at_once(char: str) -> None:
     _secrets.withhold_text(char * 60000)
     _secrets.withhold({"x": char * 60000})
     assert time.monotonic() - before < 5
+
+
+def test_marked_text_is_a_secret_in_any_field() -> None:
+    marked = _secrets.mark_secrets({"a": ["x", {"b": "y"}], "c": 1}, lambda value: value == "y")
+    assert _secrets.find_secrets(marked) == {"a[1].b": "y"}
+    assert _secrets.withhold(marked) == {"a": ["x", {"b": "(withheld)"}], "c": 1}
+    assert json.dumps(marked) == '{"a": ["x", {"b": "y"}], "c": 1}'
