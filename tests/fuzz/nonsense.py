@@ -93,6 +93,8 @@ ANY = {
             "reported as drift if the host lacks it",
         ),
         "authorities": "an invalid certificate has signed nothing",
+        "secrets.contents": "checked together with desired, by the code of scheduler_fileset",
+        "secrets.values": "texts to withhold in the result",
         **dict.fromkeys(
             ("next_ca", "next_cert", "next_key"),
             "the result reports an unusable file as unknown",
@@ -104,7 +106,10 @@ ANY = {
         "before": "a member without a previous result has no changes",
         "outcomes": "a member without a mark was not rolled",
     },
-    "scheduler_fileset": dict.fromkeys(("input", "plan", "gate"), SOURCE),
+    "scheduler_fileset": {
+        **dict.fromkeys(("input", "plan", "gate"), SOURCE),
+        "secrets.values": "texts to withhold in the result",
+    },
     "variables": {},
 }
 
@@ -633,6 +638,12 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
                 {"a": "x\ny"},
             ],
             "dry_run_texts": [{"": "x"}, {"a\n": "x"}, {"a": None}, {"a": ["x"]}, {"a": "\0"}],
+            "secrets.contents": [
+                {"config": 1},
+                {"config": ["x"]},
+                {"config": "\0"},
+                {"binary": "x"},
+            ],
             "user": ["", " ", "a b", "-x", "a\n", "a;b", "../x"],
             "log_dir": [
                 "",
@@ -671,6 +682,7 @@ def _files(world: World) -> dict[str, list[Any]]:
         ],
         "link_to": ["", ".", "..", "a/b", "/etc/passwd", "a\n"],
         "mode": ["", "x", "8", "99999", "-1", "644 ", "rw-r--r--", "\u0666\u0664\u0664"],
+        "group": ["", "a b", "-x", "a\n", "a/b", "\u0663"],
     }
 
 

@@ -14,6 +14,15 @@ from tests.support.lab import UNIT, Run
 
 CONFIG = "/etc/kubernetes/kube-scheduler.yaml"
 CREDENTIAL = f"/run/credentials/{UNIT}/config"
+# The secret itself must not be on a command line, because Ansible logs each command.
+READABLE_FILES = f"""
+umask 077
+sed --quiet 's/.*keyData: "\\?\\([^"]*\\).*/\\1/p' {CONFIG} > /root/secret
+test -s /root/secret || echo "the secret was not found"
+find / /run /tmp -xdev -type f -perm /077 -size -32M -exec grep --files-with-matches --fixed-strings --file=/root/secret {{}} +
+rm /root/secret
+"""
+"""A script that prints the files with the secret that other users can read."""
 
 
 @pytest.fixture
@@ -64,7 +73,12 @@ def test_secret_configuration_is_private_and_in_use(
         assert f"--config={CREDENTIAL}" in command
         assert host.file(CREDENTIAL).content_string == host.file(CONFIG).content_string
         assert is_clean(secret, command + lab.journal(name, "--lines=all"))
+        assert host.run(READABLE_FILES).stdout == ""
     assert bind_pod()
+    host = lab.host("m1")
+    host.check_output("install --mode=644 %s /tmp/leak", CONFIG)
+    assert host.run(READABLE_FILES).stdout.split() == ["/tmp/leak"], "the search finds a leak"
+    host.check_output("rm /tmp/leak")
 
     report = tmp_path / "status.json"
     again = succeeded(lab.site(words[0], f"--extra-vars=status_json={report}"), secret)

@@ -71,8 +71,8 @@ def vault(path: Path, content: Any) -> Path:
     """Write a file that is encrypted with Ansible Vault. The password is in `password`."""
     private(path, yaml.safe_dump(content))
     password = private(path.parent / "password", "canary")
-    command = [Path(sys.executable).parent / "ansible-vault", "encrypt", path]
-    subprocess.run([*command, f"--vault-password-file={password}"], check=True, capture_output=True)
+    words = ["encrypt", str(path), f"--vault-password-file={password}"]
+    subprocess.run([VAULT, *words], check=True, capture_output=True)
     return path
 
 
