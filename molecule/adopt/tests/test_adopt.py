@@ -164,7 +164,7 @@ def test_walk_through_deployment_is_adopted(
     pids = lab.main_pids()
     refused = lab.site()
     assert refused.code != 0
-    assert "run chown root" in refused.text
+    assert "set kube_scheduler_adopt: [ownership]" in refused.text
     masters.on_all(TO_ROOT)
     before = sums(lab, *FILES)
     check = lab.site("--check", "--diff")
@@ -313,7 +313,7 @@ def test_static_pods_are_adopted(lab: Any, bind_pod: Callable[[], str]) -> None:
     refused = lab.site()
     assert refused.code != 0
     assert (
-        f"m1: the static pod {MANIFEST} runs the scheduler; remove the static pod, or set kube_scheduler_adopt to true"
+        f"m1: the static pod {MANIFEST} runs the scheduler; remove the static pod, or set kube_scheduler_adopt: [static_pod]"
         in refused.text
     )
     assert (sums(lab, MANIFEST, POD_KUBECONFIG), set(pods(lab).values())) == (before, {True})
