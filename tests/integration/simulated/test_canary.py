@@ -6,6 +6,7 @@ hexadecimal text. The last tests show that the search finds a secret.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -25,7 +26,7 @@ from tests.support.simulation import ROOT, Outcome, Simulation, compared, drifte
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="creates files owned by root")
 VAULT = str(Path(sys.executable).parent / "ansible-vault")
 MARKERS = {
-    name: f"canary-{name.replace(' ', '-')}-{'0123456789abcdef' * 2}"
+    name: f"canary-{hashlib.sha256(name.encode()).hexdigest()}"
     for name in ("vaulted token", "vaulted value", "password in a URL", "admin token", "passphrase")
 }
 CONFIG, KEY_DATA = canary.extender()
