@@ -26,6 +26,15 @@ FACTS = ("fact cache", "earlier play")
 SOURCES = (*FACTS, "set_fact", "-e", "group")
 
 
+def some(*fast: str, but: str = "") -> list[Any]:
+    """Return all sources as parameters. Those that are not in `fast` run every night."""
+    return [
+        name if name in fast else pytest.param(name, marks=NIGHTLY)
+        for name in SOURCES
+        if name != but
+    ]
+
+
 def rejected(source: str, host: str, *names: str) -> str:
     """Return the expected error of a host with forged values."""
     if source in FACTS:
@@ -164,7 +173,7 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize("source", [name for name in SOURCES if name != "-e"])
+@pytest.mark.parametrize("source", some("fact cache", but="-e"))
 def test_worker_does_not_control_the_files_of_a_prometheus_host(
     monitored: Monitored, source: str
 ) -> None:
@@ -175,9 +184,7 @@ def test_worker_does_not_control_the_files_of_a_prometheus_host(
     assert "203.0.113.66" not in (monitored.dir / "scrape.yml").read_text()
 
 
-@pytest.mark.parametrize(
-    "source", [name for name in SOURCES if name != "earlier play"] + ["earlier play"]
-)
+@pytest.mark.parametrize("source", some("set_fact"))
 def test_control_plane_host_with_a_forged_input_fails_monitoring(
     monitored: Monitored, source: str
 ) -> None:
@@ -188,7 +195,7 @@ def test_control_plane_host_with_a_forged_input_fails_monitoring(
     assert monitored.files == (set() if source == "-e" else FILES)
 
 
-@pytest.mark.parametrize("source", ["fact cache", "group"])
+@pytest.mark.parametrize("source", ["fact cache", pytest.param("group", marks=NIGHTLY)])
 def test_excluded_control_plane_host_does_not_control_prometheus(
     monitored: Monitored, source: str
 ) -> None:
@@ -202,7 +209,7 @@ def test_excluded_control_plane_host_does_not_control_prometheus(
     assert re.findall(r"host: (\w+)", text) == ["m2"]
 
 
-@pytest.mark.parametrize("source", ["fact cache", "set_fact", "-e", "group"])
+@pytest.mark.parametrize("source", some("-e", but="earlier play"))
 def test_prometheus_host_does_not_get_a_forged_plan(monitored: Monitored, source: str) -> None:
     """A forged plan would select the files of the host and the CA that signs its certificate."""
     ca, directory = evil_ca(monitored), str(monitored.folder / "evil")
@@ -224,8 +231,8 @@ def test_prometheus_host_does_not_get_a_forged_plan(monitored: Monitored, source
 # --- site.yml, drill.yml and the other playbooks
 
 
-@pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("playbook", ["site", "drill"])
+@pytest.mark.parametrize("source", some("fact cache", "-e"))
+@pytest.mark.parametrize("playbook", ["site", pytest.param("drill", marks=NIGHTLY)])
 def test_forged_results_are_rejected_before_the_first_contact(
     cluster: Simulation, playbook: str, source: str
 ) -> None:
@@ -258,7 +265,7 @@ def test_other_playbooks_reject_forged_results(cluster: Simulation, playbook: st
     assert not any(run.calls.values())
 
 
-@pytest.mark.parametrize("source", ["fact cache", "set_fact"])
+@pytest.mark.parametrize("source", [pytest.param("fact cache", marks=NIGHTLY), "set_fact"])
 def test_variable_of_a_lost_member_is_not_its_result(cluster: Simulation, source: str) -> None:
     """A member that fails leaves no result behind, so that its forged variable counts as missing."""
     report = cluster.folder / "status.json"
@@ -275,7 +282,7 @@ def test_variable_of_a_lost_member_is_not_its_result(cluster: Simulation, source
 # --- names of clusters
 
 
-@pytest.mark.parametrize("source", [*FACTS, "set_fact"])
+@pytest.mark.parametrize("source", some("fact cache")[:3])
 @pytest.mark.parametrize("name", ["<evil>", pytest.param("well", marks=NIGHTLY)])
 def test_facts_of_a_host_name_no_cluster(tmp_path: Path, source: str, name: str) -> None:
     """The name of a cluster in page, JSON and metrics is a group of the inventory."""
