@@ -42,7 +42,7 @@ options:
     type: str
     required: true
   timeout:
-    description: Maximum seconds for all downloads of a run together.
+    description: Maximum total time of all downloads of a run, in seconds.
     type: float
     default: 900
 seealso:

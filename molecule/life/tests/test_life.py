@@ -1,4 +1,4 @@
-"""Test changes of a group.
+"""Test changes to the members of a group.
 
 A host joins, leaves, fails or is replaced. At the end, the role removes all hosts.
 """

@@ -85,7 +85,7 @@ AT_ONCE = (
 
 
 def kept(host: Any, path: str) -> list[tuple[str, str]]:
-    """Return path and mode of the copy that the role kept of a file."""
+    """Return the path and mode of each copy of a file that the role kept."""
     lines = host.check_output(
         "find $(dirname %s) -name $(basename %s)'.*' -printf '%%p %%m\n'", path, path
     ).splitlines()

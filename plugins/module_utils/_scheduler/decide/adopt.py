@@ -393,7 +393,7 @@ def can_set_aside(unit: t.Mapping[str, t.Any], accepted: Acceptance) -> bool:
 
 
 def _list_drop_in_names(unit: t.Mapping[str, t.Any]) -> list[str]:
-    """Return the names that accept the loss of the settings in drop-ins."""
+    """Return the names that a user lists to accept the loss of settings in drop-ins."""
     return [*map(str.lower, unit["drop_in_settings"])] or [DROP_INS]
 
 

@@ -105,7 +105,7 @@ def compute_renewal_age(renew_time: str | None) -> float | None:
 
 
 def parse_record(result: t.Any) -> lease.LeaseRecord | None:
-    """Return the record in the lease of an earlier result.
+    """Return the lease record from an earlier result.
 
     Returns NO_RECORD if that result had no record, and None if it is invalid.
     """
