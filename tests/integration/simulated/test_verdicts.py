@@ -343,10 +343,8 @@ def test_unmanaged_packages_are_not_installed(cluster: Simulation) -> None:
     cluster.change("m2", "gather", missing_libraries=["yaml"])
     run = cluster.run("playbooks/site.yml", "--extra-vars=kube_scheduler_manage_packages=false")
     assert run.code != 0
-    assert (
-        "m2: the Python libraries yaml are missing, and kube_scheduler_manage_packages is false"
-        in run.text
-    )
+    assert "m2: the Python library PyYAML is missing for /usr/bin/python3; install" in run.text
+    assert "set kube_scheduler_manage_packages to true" in run.text
 
 
 PHASES = ["preflight", "install", "credentials", "configure", "rollout", "verify"]
