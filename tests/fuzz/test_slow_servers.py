@@ -112,7 +112,7 @@ class SlowServers:
             names = [f"kube-ha-drill-{number}" for number in range(20_000)]
             with (
                 client.Client([self.login(port)], timeout=DEADLINE) as reader,
-                mock.patch.object(watch, "REMOVAL_TIMEOUT_S", DEADLINE),
+                mock.patch.object(watch, "NAMESPACE_TIMEOUT_S", DEADLINE),
                 mock.patch.object(watch.Namespaces, "list_existing", return_value=names),
             ):
                 return watch.Namespaces(reader).remove_existing()

@@ -36,7 +36,7 @@ MAX_DOWNLOAD_BYTES = 256 << 20
 """Maximum size of a downloaded binary. A kube-scheduler has 50 to 120 MiB."""
 MAX_CHECKSUM_BYTES = 4096
 MAX_DOWNLOAD_S = 86400
-BLOCK_BYTES = 1 << 20
+FILE_BLOCK_BYTES = 1 << 20
 DIGEST_LENGTHS = {"sha256": 64, "sha512": 128}
 
 
@@ -104,8 +104,8 @@ def _digest_of_file(path: str, algorithm: str) -> str:
         with os.fdopen(handle, "rb") as stream:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
                 return ""
-            for _number in range(MAX_DOWNLOAD_BYTES // BLOCK_BYTES):
-                hashing.update(stream.read(BLOCK_BYTES))
+            for _number in range(MAX_DOWNLOAD_BYTES // FILE_BLOCK_BYTES):
+                hashing.update(stream.read(FILE_BLOCK_BYTES))
     return hashing.hexdigest()
 
 

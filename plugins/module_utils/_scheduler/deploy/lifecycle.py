@@ -225,11 +225,11 @@ def _make_live(deployment: Deployment) -> FilesetResult:
     return FilesetResult(**{**result, "digest": digest, "lease": lease, "handover": handed_over})
 
 
-def _take_owners(deployment: Deployment, directories: t.Iterable[str]) -> list[str]:
-    """Give root the directories, if the user accepts this, and return what changed."""
+def _take_owners(deployment: Deployment, candidates: t.Iterable[str]) -> list[str]:
+    """Give root the candidate directories, if the user accepts this, and return what changed."""
     if not deployment.params["ownership"]:
         return []
-    taken = owners.take_owners(deployment.fileset, directories)
+    taken = owners.take_owners(deployment.fileset, candidates)
     return [f"owner of {path}" for path in taken]
 
 

@@ -50,7 +50,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
 )
 
 FAULT_DESCRIPTION = "Drill of {}: {}"
-REMOVAL_TIMEOUT_S = 150
+FAULT_REMOVAL_TIMEOUT_S = 150
 """Timeout of the removal by the service, which tries it again until it succeeds."""
 POLL_S = 0.2
 MAX_READ_JOURNAL_LINES = 20_000
@@ -315,11 +315,11 @@ class Fault:
 
     def _wait_for_removal(self) -> None:
         """Wait until the service has removed the fault. Raises FaultError after the timeout."""
-        deadline = time.monotonic() + REMOVAL_TIMEOUT_S
+        deadline = time.monotonic() + FAULT_REMOVAL_TIMEOUT_S
         while self._active_description() or self.state.is_injected():
             if time.monotonic() >= deadline:
                 raise FaultError(
-                    f"the fault of {self.unit} is not removed after {REMOVAL_TIMEOUT_S} s;"
+                    f"the fault of {self.unit} is not removed after {FAULT_REMOVAL_TIMEOUT_S} s;"
                     f" {FAULT_UNIT} continues to try; run journalctl -u {FAULT_UNIT} to find the"
                     " reason"
                 )

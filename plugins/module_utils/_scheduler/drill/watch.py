@@ -59,7 +59,7 @@ REQUIRED_PODS = 3
 """This number of pods must get nodes before the fault."""
 POD_TIMEOUT_S = 20.0
 """Timeout for the pods before the fault, and for the pods that wait after the failover."""
-REMOVAL_TIMEOUT_S = 30.0
+NAMESPACE_TIMEOUT_S = 30.0
 """Timeout for the removal of a namespace, and of all namespaces of killed drills together."""
 NAMESPACE_POLL_INTERVAL_S = 0.2
 MAX_LISTED_NAMESPACES = 500
@@ -148,7 +148,7 @@ class Namespaces:
 
     def remove_existing(self) -> None:
         """Remove the namespaces of killed drills. Raises KubeError, WatchError after a timeout."""
-        deadline = time.monotonic() + REMOVAL_TIMEOUT_S
+        deadline = time.monotonic() + NAMESPACE_TIMEOUT_S
         names = self.list_existing()
         removed = 0
         try:
@@ -160,11 +160,11 @@ class Namespaces:
                 raise
             raise WatchError(
                 f"{len(names) - removed} namespaces of earlier drills still exist after"
-                f" {REMOVAL_TIMEOUT_S:g} s, no host was changed; run kubectl delete namespaces"
+                f" {NAMESPACE_TIMEOUT_S:g} s, no host was changed; run kubectl delete namespaces"
                 f" -l {DRILL_SELECTOR}"
             ) from None
 
-    def remove(self, name: str, timeout: float = REMOVAL_TIMEOUT_S, *, wait: bool = True) -> bool:
+    def remove(self, name: str, timeout: float = NAMESPACE_TIMEOUT_S, *, wait: bool = True) -> bool:
         """Remove a namespace with its content; return False if it still exists after `timeout`.
 
         Without a controller-manager, the drill removes the content and the finalizers itself.

@@ -366,7 +366,7 @@ def test_absent_reports_a_removal_that_does_not_succeed(
 ) -> None:
     run(host, proc)
     host.mark("down", "systemctl start\n")
-    monkeypatch.setattr(fault, "REMOVAL_TIMEOUT_S", 0)
+    monkeypatch.setattr(fault, "FAULT_REMOVAL_TIMEOUT_S", 0)
     assert rejected(host, proc, state="absent").startswith(
         f"the fault of {UNIT} is not removed after 0 s; kube-ha-drill.service continues to try"
     )

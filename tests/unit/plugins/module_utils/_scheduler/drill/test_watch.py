@@ -190,7 +190,7 @@ def test_thousands_of_namespaces_of_killed_drills_end_at_the_deadline(
     slow: str, cluster: Cluster, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each request took 0.5 s, so that 20,000 namespaces took hours."""
-    monkeypatch.setattr(watch, "REMOVAL_TIMEOUT_S", 1.5)
+    monkeypatch.setattr(watch, "NAMESPACE_TIMEOUT_S", 1.5)
     cluster.namespaces = [f"kube-ha-drill-{number}" for number in range(20_000)]
     respond = cluster.respond
 
