@@ -219,6 +219,12 @@ def test_interrupted_drill_removes_its_fault(lab: Any, tmp_path: Path) -> None:
 # --- The fault on one host, without the measurement
 
 LOCK = "/run/xtables.lock"
+IPTABLES_LINK = "/etc/alternatives/iptables"
+SLOW_IPTABLES = "/usr/local/sbin/slow-iptables"
+SLOW_INSERTION = f"""#!/bin/sh
+case " $* " in *" -I "*) sleep {UNDO_AFTER + 6} ;; esac
+exec /usr/sbin/iptables-legacy "$@"
+"""
 HOLD = f"systemd-run --quiet --collect --unit=holder flock {LOCK} sleep {{}}"
 
 
@@ -319,13 +325,25 @@ def test_reboot_ends_the_fault(lab: Any, standby: str, kind: str) -> None:
 
 
 def test_delayed_fault_does_not_start_after_its_removal(lab: Any, old_iptables: str) -> None:
-    """The lock of iptables delays the fault for longer than its own duration."""
-    drills.inside(lab, old_iptables, HOLD.format(UNDO_AFTER + 6))
+    """A slow iptables delays the fault for longer than its own duration."""
+    lab.write(old_iptables, SLOW_IPTABLES, SLOW_INSERTION.encode())
+    drills.inside(
+        lab, old_iptables, f"chmod 0755 {SLOW_IPTABLES}; ln -sfn {SLOW_IPTABLES} {IPTABLES_LINK}"
+    )
     run = inject(lab, old_iptables, "partition")
     assert run.returncode == 0, run.stdout
     assert not reachable(lab, old_iptables)
     wait_for(lambda: reachable(lab, old_iptables), UNDO_AFTER + 15)
     assert drills.inside(lab, old_iptables, drills.RULES) == ""
+
+
+def test_held_lock_of_iptables_rejects_the_fault(lab: Any, old_iptables: str) -> None:
+    drills.inside(lab, old_iptables, HOLD.format(60))
+    run = inject(lab, old_iptables, "partition")
+    assert run.returncode != 0
+    assert "iptables cannot list the rules of this host" in run.stdout
+    assert reachable(lab, old_iptables)
+    assert not drills.serves(lab, old_iptables)
 
 
 def test_held_lock_of_iptables_delays_the_removal(lab: Any, old_iptables: str) -> None:
