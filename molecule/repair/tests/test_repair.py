@@ -171,7 +171,7 @@ REFUSED = {
     "m3": (
         f"mkdir {UNIT_PATH}.d && echo '[Service]' > {UNIT_PATH}.d/other.conf && systemctl daemon-reload",
         f"rm --recursive {UNIT_PATH}.d && systemctl daemon-reload",
-        f"m3: {UNIT_PATH}.d/other.conf changes the unit; remove it, and use kube_scheduler_extra_args",
+        f"m3: {UNIT_PATH}.d/other.conf changes the unit; remove it, and set kube_scheduler_extra_args",
     ),
 }
 
