@@ -45,7 +45,7 @@ class FilesModule(t.Protocol):
         """Set the file attributes; return True if one differed, otherwise `changed`."""
 
 
-def _exists(module: FilesModule, option: str) -> bool:
+def account_exists(module: FilesModule, option: str) -> bool:
     """Whether the user or group in the option exists; in check mode, warn if it does not."""
     name = module.params.get(option)
     if name is not None and not _ACCOUNT_NAME.fullmatch(str(name)):
@@ -80,14 +80,16 @@ class FileAttributes:
         overrides: t.Mapping[str, t.Any] | None = None,
     ) -> None:
         self._module = module
-        self._unknown = [option for option in ("owner", "group") if not _exists(module, option)]
+        self._unknown = [
+            option for option in ("owner", "group") if not account_exists(module, option)
+        ]
         params = {**module.params, **dict.fromkeys(self._unknown), **(overrides or {})}
         if params.get("mode") is None:
             params["mode"] = default_mode
         # Validate the mode before anything is written.
         self._mode(params["mode"], os.stat("/"))
         for option in ("owner", "group"):
-            _account(option, params.get(option))
+            account_id(option, params.get(option))
         flags = params.get("attributes")
         if flags is not None and not re.fullmatch(r"[-+=]?[A-Za-z]{1,30}", flags):
             raise FilesError(
@@ -113,7 +115,7 @@ class FileAttributes:
     def rights(self, handle: int) -> None:
         """Set owner, group and mode of an open temporary file. Raises FilesError."""
         arguments = self._arguments
-        uid, gid = (_account(option, arguments.get(option)) for option in ("owner", "group"))
+        uid, gid = (account_id(option, arguments.get(option)) for option in ("owner", "group"))
         write.rights_setter(uid, gid, self._mode(arguments["mode"], os.fstat(handle)))(handle)
 
     def _mode(self, mode: object, status: os.stat_result) -> int:
@@ -135,7 +137,7 @@ class FileAttributes:
         return number
 
 
-def _account(option: str, name: object) -> int:
+def account_id(option: str, name: object) -> int:
     """Return the uid or gid of the account in an option; -1 if the option is not set."""
     if name is None:
         return -1

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Create directories with a mode, and give a directory to another user, without a foreign link."""
+"""Create directories with a mode, and give a directory to a user, without a foreign link."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import grp
 import os
 import pwd
 import stat
+import typing as t
 from collections.abc import Collection
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError
@@ -21,6 +22,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import pa
 NEW_MODE = 0o700
 PARENT_MODE = 0o755
 """Mode of a directory that is created because it is missing in the path of another one."""
+Rights = tuple[int, int, int]
+"""Owner, group and mode of a directory. The group -1 keeps its group."""
 
 
 def create_directory(path: str, mode: int = PARENT_MODE) -> bool:
@@ -98,9 +101,31 @@ def give_directory(path: str, user: str, mode: int, *, dry: bool = False) -> boo
         return True
     if account is None:
         raise FilesError(f"{user!r} does not exist on this host; create it first", option="user")
+    return _converge(path, _UserGuard(path, account), (account.pw_uid, -1, mode), dry=dry)
+
+
+def own_directory(path: str, gid: int, mode: int, *, dry: bool = False) -> bool:
+    """Give a directory with this group and mode to root; create missing directories of its path.
+
+    Returns whether a directory changed, or would change with `dry`. Raises FilesError if another
+    user than root can change a name in a parent directory.
+    """
+    guard = paths.make_guard(path)
+
+    def guard_parents(way: walk.Walk) -> None:
+        if not way.is_complete:
+            guard(way)
+
+    return _converge(path, guard_parents, (0, gid, mode), dry=dry)
+
+
+def _converge(
+    path: str, guard: t.Callable[[walk.Walk], object], rights: Rights, *, dry: bool
+) -> bool:
+    """Set the permissions of a directory, which is created if it is missing."""
     with (
         paths.explain_errors(path, "create"),
-        walk.Walk(path, _UserGuard(path, account)) as way,
+        walk.Walk(path, guard) as way,
     ):
         created = False
         for name, last in way.names():
@@ -114,7 +139,7 @@ def give_directory(path: str, user: str, mode: int, *, dry: bool = False) -> boo
                 raise FilesError(
                     f"{path!r} was removed during its creation; stop the program that removes it"
                 )
-        return _give(way.handle, account.pw_uid, mode, dry=dry) or created
+        return _give(way.handle, rights, dry=dry) or created
 
 
 def _enter(way: walk.Walk, name: str) -> bool:
@@ -132,14 +157,17 @@ def _find_account(user: str) -> pwd.struct_passwd | None:
     return None
 
 
-def _give(handle: int, uid: int, mode: int, *, dry: bool) -> bool:
-    """Set owner and mode of an open directory, and return whether one of them differs."""
+def _give(handle: int, rights: Rights, *, dry: bool) -> bool:
+    """Set the permissions of an open directory, and return whether one of them differs."""
     status = os.fstat(handle)
-    if (status.st_uid, stat.S_IMODE(status.st_mode)) == (uid, mode):
+    uid, gid, mode = rights
+    if gid == -1:
+        gid = status.st_gid
+    if (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (uid, gid, mode):
         return False
     if not dry:
         with walk.readable(handle) as directory:
-            os.fchown(directory, uid, -1)
+            os.fchown(directory, uid, gid)
             os.fchmod(directory, mode)
     return True
 

@@ -115,7 +115,7 @@ def open_parent(path: str, *, strict: bool = False) -> Place:
     if os.geteuid() != 0:
         flags = walk.ENTER_FLAGS & ~os.O_NOFOLLOW
         return Place(os.open(directory, flags), os.path.realpath(directory), name)
-    with walk.Walk(directory, _make_guard(path) if strict else _accept) as way:
+    with walk.Walk(directory, make_guard(path) if strict else _accept) as way:
         for part, _last in way.names():
             if not way.enter(part):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), directory)
@@ -126,7 +126,9 @@ def _accept(_way: walk.Walk) -> None:
     """Accept each directory of a path that is only read."""
 
 
-def _make_guard(target: str) -> t.Callable[[walk.Walk], None]:
+def make_guard(target: str) -> t.Callable[[walk.Walk], None]:
+    """Return a guard that rejects a directory in which another user could replace the target."""
+
     def guard(way: walk.Walk) -> None:
         risk = way.find_risk()
         if risk is not None:
