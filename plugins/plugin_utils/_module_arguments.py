@@ -104,6 +104,8 @@ FAULT_ABSENT: Table = {
     "journal_seconds": "choice.journal_seconds",
 }
 """Options of scheduler_fault that remove the fault of a drill."""
+MONITORING_FILES: Table = {"path": "plan.dir", "group": "plan.group", "files": "plan.files"}
+"""Options of scheduler_monitoring. `plan` is the result of the step monitoring."""
 
 
 def _value(sources: Vars, place: str) -> t.Any:
@@ -227,6 +229,13 @@ def expand_fault(arguments: Vars, host: str) -> Vars:
             raise PlanError(f"{host} is not a target of this drill", option="choice")
     table = FAULT_PRESENT if is_injection else FAULT_ABSENT
     return {**_expand(table, sources), **arguments}
+
+
+def expand_monitoring(arguments: Vars, host: str) -> Vars:
+    """Return the arguments of scheduler_monitoring. Options that the task sets have precedence."""
+    arguments = dict(arguments)
+    sources = take_sources(arguments, host, {"plan": (_seal.MONITORING,)})
+    return {**_expand(MONITORING_FILES, sources), **arguments}
 
 
 def staged_certificate(plan: Vars) -> Vars:

@@ -47,10 +47,12 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._plan_step impor
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._report_mode import (
     parse_report_mode,
 )
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._role_spec import ROLE
 
 UNKNOWN_CLUSTER = "unknown"
 OF_ANSIBLE = ("all", "ungrouped")
 """Groups that exist in every inventory."""
+DASHBOARD = ROLE / "files/dashboard.json"
 # The function that renders each report, by the variable with the path of the report.
 REPORTS: dict[str, t.Callable[[status.StatusDocument], str]] = {
     "status_json": lambda report: json.dumps(report, indent=2) + "\n",
@@ -212,9 +214,10 @@ def monitoring_files(step: Step) -> Vars:
         "warnings": monitoring_plan.warnings,
         "identities": monitoring_plan.identities,
         "files": [
-            {"path": path, "content": _as_text(content)}
+            {"name": path.removeprefix(f"{settings.dir}/"), "content": _as_text(content)}
             for path, content in monitoring_plan.files.items()
-        ],
+        ]
+        + [{"name": DASHBOARD.name, "content": DASHBOARD.read_text(encoding="utf-8")}],
         "dir": settings.dir,
         "group": settings.group,
         "service": settings.service,

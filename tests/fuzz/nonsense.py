@@ -102,6 +102,7 @@ ANY = {
     },
     "scheduler_drill": {"journals": "a member without a journal has no lines"},
     "scheduler_fault": dict.fromkeys(("input", "choice"), SOURCE),
+    "scheduler_monitoring": {"plan": SOURCE},
     "scheduler_plan": {
         "before": "a member without a previous result has no changes",
         "outcomes": "a member without a mark was not rolled",
@@ -562,6 +563,23 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
             "undo_after": [0, -1, 3601, 2**64],
             "settle": [-1, "nan", "inf", 1e9],
             "journal_seconds": [-1, 2**64],
+        },
+        "scheduler_monitoring": {
+            "path": [
+                "",
+                "x",
+                "/",
+                "/a/../b",
+                "/a/",
+                "/a\0b",
+                "/" + "x" * 300,
+                world.at("live/kubeconfig"),
+                world.at("odd/fifo"),
+                world.at("odd/loop"),
+            ],
+            "group": ACCOUNTS,
+            "files[].name": ["", ".", "..", "a/b", "/a", "a\nb", "a\0b", "x" * 300],
+            "files[].content": ["\0", "\ud800"],
         },
         "scheduler_plan": {
             "prefix": ["", "x", "kube_scheduler"],

@@ -17,6 +17,7 @@ import json
 import os
 import random
 import shutil
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -48,6 +49,7 @@ from ansible_collections.kube_ha.scheduler.plugins.modules import (
     scheduler_fault,
     scheduler_fileset,
     scheduler_info,
+    scheduler_monitoring,
     scheduler_plan,
     x509_cert,
 )
@@ -67,11 +69,16 @@ MODULES: dict[str, ModuleType] = {
     "scheduler_drill": scheduler_drill,
     "scheduler_fault": scheduler_fault,
     "scheduler_info": scheduler_info,
+    "scheduler_monitoring": scheduler_monitoring,
     "scheduler_plan": scheduler_plan,
     "scheduler_fileset": scheduler_fileset,
 }
 GATHERED = {**RESULT, "clock_offset": 0.0, "round_trip": 0.1}
 """Result of scheduler_info in the form that its action plugin returns."""
+DEFAULT_DIRECTORIES = {
+    "scheduler_fileset": "live/fileset",
+    "scheduler_monitoring": "live/monitoring",
+}
 NAMES = ["m1", "m2", "m3"]
 TOKEN = "t0ken-that-is-a-s3cret"
 PASSPHRASE = "passphrase-that-is-a-s3cret"
@@ -342,10 +349,16 @@ class World:
             path for path in {*after, *self.before} if after.get(path) != self.before.get(path)
         )
         for path in reversed(changed):
-            if path in after:
-                (os.rmdir if os.path.isdir(path) and not os.path.islink(path) else os.unlink)(path)
+            if path in after and not stat.S_ISDIR(after[path][0]):
+                os.unlink(path)
+            elif path in after and not _is_directory(self.before, path):
+                os.rmdir(path)
         for path in changed:
-            if path in self.before:
+            if _is_directory(self.before, path) and _is_directory(after, path):
+                mode, *owner = self.before[path]
+                os.chown(path, *owner)
+                os.chmod(path, stat.S_IMODE(mode))
+            elif path in self.before:
                 _copy(str(self.spare / os.path.relpath(path, self.folder)), path)
         if changed:
             self.before = tree(str(self.folder))
@@ -395,11 +408,9 @@ class World:
             return {**self.plan({**steps, **answers}, check=check), "warned": [], "changed": False}
         if name == "scheduler_drill":
             return self.drill(options, check=check)
-        if name == "scheduler_fileset" and options.get("path") is None:
-            options = {
-                **options,
-                "path": self.at("live/fileset"),
-            }  # the default directory of this machine must never be used
+        if name in DEFAULT_DIRECTORIES and options.get("path") is None:
+            # The default directory of this machine must never be used.
+            options = {**options, "path": self.at(DEFAULT_DIRECTORIES[name])}
         if name == "scheduler_plan":
             return self.plan(options, check=check)
         clock = Clock()
@@ -880,6 +891,16 @@ class World:
             {**base, "state": "absent", "settle": 2.5, "journal_seconds": 60},
         ]
 
+    def _fine_scheduler_monitoring(self) -> list[dict[str, Any]]:
+        file = {"name": "scrape.yml", "content": "scrape_configs: []\n"}
+        base = {"path": self.at("live/monitoring"), "group": "root", "files": [file]}
+        return [
+            base,
+            {**base, "files": []},
+            {**base, "path": self.at("live"), "files": [{**file, "name": "token"}]},
+            {**base, "path": self.at("live/new/monitoring"), "group": "daemon"},
+        ]
+
     def _fine_scheduler_drill(self) -> list[dict[str, Any]]:
         answers = {name: {**GATHERED, "hostname": f"{name}.example.com"} for name in NAMES}
         for answer in answers.values():
@@ -1012,6 +1033,10 @@ class World:
             {**base, "step": "removal", "input": _seal.seal(removal, "m1", _seal.INSTANCE)},
             {"step": "monitoring", "tables": TABLES, "inputs": "input", "_hostvars": hostvars},
         ]
+
+
+def _is_directory(files: Mapping[str, tuple[Any, ...]], path: str) -> bool:
+    return path in files and stat.S_ISDIR(files[path][0])
 
 
 def _copy(source: str, target: str) -> None:

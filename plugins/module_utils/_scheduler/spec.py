@@ -340,3 +340,20 @@ MONITORING: dict[str, dict[str, t.Any]] = {
     "monitoring_interval": {"type": "str", "default": "15s"},
     "monitoring_alerts": {"type": "dict", "options": MONITORING_ALERTS, "apply_defaults": True},
 }
+
+# --- scheduler_monitoring
+
+MONITORING_FILES: dict[str, dict[str, t.Any]] = {
+    "plan": {"type": "dict"},
+    "path": {"type": "path", "default": MONITORING["monitoring_dir"]["default"]},
+    "group": {"type": "str", "default": MONITORING["monitoring_group"]["default"]},
+    "files": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "content": {"type": "str", "required": True},
+        },
+    },
+}

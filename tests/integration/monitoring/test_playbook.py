@@ -86,10 +86,23 @@ def test_check_mode_on_a_new_host_writes_nothing(cluster: Monitored) -> None:
     run = cluster.monitor("--check", "--diff")
     assert run.code == 0, run.output
     assert "+- alert: KubeSchedulerLeaderless" in run.output.replace("+  - alert", "+- alert")
-    assert re.search(r"p1 +: ok=\d+ +changed=4 ", run.output), (
-        "the directory, the key pairs, the files, the dashboard"
-    )
+    assert re.search(r"p1 +: ok=\d+ +changed=2 ", run.output), "the files, the key pairs"
     assert not cluster.dir.exists()
+
+
+def test_link_in_a_directory_of_prometheus_is_not_followed(cluster: Monitored) -> None:
+    private = cluster.folder / "private"
+    private.mkdir(mode=0o700)
+    upper = cluster.folder / "of-prometheus"
+    upper.mkdir()
+    (upper / "linked").symlink_to(private)
+    os.chown(upper, 65534, 65534)
+    cluster.dir = upper / "linked"
+    run = cluster.monitor()
+    assert run.code != 0
+    assert f"safely: '{upper}' belongs to nobody" in run.text, run.output
+    assert private.stat().st_mode & 0o777 == 0o700
+    assert not any(private.iterdir())
 
 
 def test_scheduler_on_a_loopback_address_is_rejected(cluster: Monitored) -> None:

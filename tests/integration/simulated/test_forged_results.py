@@ -218,7 +218,7 @@ def test_prometheus_host_does_not_get_a_forged_plan(monitored: Monitored, source
         "dir": directory,
         "group": "root",
         "identities": [{**identity, "ca_cert": str(ca.path), "ca_key": str(ca.key_path)}],
-        "files": [{"path": f"{directory}.yml", "content": "planted"}],
+        "files": [{"name": "scrape.yml", "content": "planted"}],
         "seal": "0" * 64,
     }
     run = monitored.monitor(source, ["p1"], {PLAN: plan})

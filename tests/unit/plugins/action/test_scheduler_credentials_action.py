@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Test the action plugins scheduler_credentials, scheduler_fileset and scheduler_fault."""
+"""Test the action plugins that expand the input and the plan of the role for one module."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ansible_collections.kube_ha.scheduler.plugins.action import (
     scheduler_credentials,
     scheduler_fault,
     scheduler_fileset,
+    scheduler_monitoring,
 )
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _seal
 
@@ -176,6 +177,38 @@ def test_forged_result_is_rejected_before_a_module_runs(option: str, value: dict
         ):
             host.run(module, **given)
         assert host.calls == []
+
+
+MONITORING_PLAN = {
+    "dir": "/etc/prometheus/x",
+    "group": "prometheus",
+    "files": [{"name": "scrape.yml", "content": "{{ text }}"}],
+    "service": "prometheus",
+}
+
+
+def test_monitoring_files_follow_from_the_plan() -> None:
+    returned = {"changed": True, "files": ["/x"], "ansible_facts": {"x": 1}, "odd": 1}
+    results: dict[str, Any] = {"": returned}
+    host = Host(**results)
+    plan = _seal.seal(MONITORING_PLAN, "m1", _seal.MONITORING)
+    result = host.run(scheduler_monitoring, plan=plan)
+    assert result == {"changed": True, "files": ["/x"]}
+    [(_name, arguments, _diff)] = host.calls
+    assert arguments == {
+        "path": "/etc/prometheus/x",
+        "group": "prometheus",
+        "files": MONITORING_PLAN["files"],
+    }
+
+
+@pytest.mark.parametrize(("host", "kind"), [("m2", _seal.MONITORING), ("m1", _seal.PLAN)])
+def test_forged_monitoring_plan_is_rejected(host: str, kind: str) -> None:
+    for plan in (_seal.seal(MONITORING_PLAN, host, kind), MONITORING_PLAN):
+        prometheus = Host()
+        with pytest.raises(AnsibleActionFail, match=r"^m1: plan: not a result of this run"):
+            prometheus.run(scheduler_monitoring, plan=plan)
+        assert prometheus.calls == []
 
 
 def test_only_a_target_of_the_drill_gets_its_fault() -> None:

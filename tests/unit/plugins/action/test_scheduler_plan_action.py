@@ -685,10 +685,11 @@ def test_monitoring_without_known_hosts_is_rejected(variables: dict[str, Any]) -
     hostvars = {"m1": {"input": fixed({**variables, "kube_scheduler_bind_address": "0.0.0.0"})}}
     found = run("monitoring", variables, tables=TABLES, inputs="input", hostvars=hostvars)
     assert found["errors"] == []
-    assert [entry["path"].rpartition("/")[2] for entry in found["files"]] == [
+    assert [file["name"] for file in found["files"]] == [
         "kube_masters-ca.pem",
         "scrape.yml",
         "rules.yml",
+        "dashboard.json",
     ]
 
 

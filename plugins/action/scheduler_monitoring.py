@@ -1,0 +1,41 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Expand the plan of a Prometheus host, and run scheduler_monitoring."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import PlanError
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
+    _arguments,
+    _module_arguments,
+    _results,
+)
+
+Vars = dict[str, t.Any]
+MONITORING_RESULT_KEYS = ("files",)
+
+
+class ActionModule(ActionBase):
+    """Run scheduler_monitoring once on a Prometheus host. No later step reads the result."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: Vars | None = None) -> Vars:
+        result: Vars = super().run(tmp, task_vars)
+        host = str((task_vars or {}).get("inventory_hostname", ""))
+        try:
+            arguments = _module_arguments.expand_monitoring(self._task.args, host)
+        except PlanError as error:
+            raise AnsibleActionFail(str(error)) from None
+        _arguments.discard(self._task)
+        module_result = self._execute_module(module_args=arguments, task_vars=task_vars)
+        kept = _results.filter_result(module_result, MONITORING_RESULT_KEYS)
+        return result | kept | _results.interpreter_facts(self)
