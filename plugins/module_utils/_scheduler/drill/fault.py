@@ -28,6 +28,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.kubeconfig import (
     parse_server_url,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.sockets import (
+    Exchange,
+    look_up,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.transport import one_line
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill import (
     fault_script,
@@ -52,6 +56,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
 FAULT_DESCRIPTION = "Drill of {}: {}"
 FAULT_REMOVAL_TIMEOUT_S = 150
 """Timeout of the removal by the service, which tries it again until it succeeds."""
+LOOKUP_TIMEOUT_S = 10.0
+MAX_DESTINATIONS = 64
+"""Maximum number of addresses of the apiserver. With iptables, each one needs a command."""
 POLL_S = 0.2
 MAX_READ_JOURNAL_LINES = 20_000
 """After a restart, a scheduler logs its configuration, about 500 lines."""
@@ -241,7 +248,7 @@ class Fault:
         except KubeconfigError as error:
             raise FaultError(str(error), option="apiserver") from None
         try:
-            addresses = socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
+            addresses = look_up(url.host, url.port, Exchange(LOOKUP_TIMEOUT_S, 0))
         except OSError:
             raise FaultError(
                 f"{urlsplit(server).hostname} does not resolve on this host; correct the name, or"
@@ -249,13 +256,18 @@ class Fault:
                 option="apiserver",
             ) from None
         families = {socket.AF_INET: "ip", socket.AF_INET6: "ip6"}
-        return sorted(
-            {
-                firewall.Destination(families[family], str(address[0]), url.port)
-                for family, _type, _protocol, _name, address in addresses
-                if family in families
-            }
-        )
+        destinations = {
+            firewall.Destination(families[family], str(address[0]), url.port)
+            for family, _type, _protocol, _name, address in addresses
+            if family in families
+        }
+        if len(destinations) > MAX_DESTINATIONS:
+            raise FaultError(
+                f"{url.host} has {len(destinations)} addresses, more than {MAX_DESTINATIONS};"
+                " set a URL with fewer addresses, or use stop, kill or freeze",
+                option="apiserver",
+            )
+        return sorted(destinations)
 
     # --- removal
 

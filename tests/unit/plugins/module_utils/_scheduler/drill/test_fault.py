@@ -11,6 +11,7 @@ import shlex
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -632,6 +633,43 @@ def test_partition_covers_all_addresses_of_the_apiserver(
     ]
     host.stop_post()
     assert (host.stubs / "rules.ip6tables").read_text() == ""
+
+
+def test_lookup_of_the_apiserver_has_a_deadline(
+    host: Host, proc: FakeProc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+
+    def hang(*_arguments: Any, flags: int = 0, **_options: Any) -> Any:
+        if not flags:
+            release.wait(30)
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    monkeypatch.setattr(fault, "LOOKUP_TIMEOUT_S", 0.2)
+    started = time.monotonic()
+    try:
+        text = rejected(host, proc, kind="partition", apiserver="https://api.example")
+    finally:
+        release.set()
+    assert text.startswith("apiserver: api.example does not resolve on this host")
+    assert time.monotonic() - started < 5
+    assert host.did == []
+
+
+def test_name_with_many_addresses_is_rejected(
+    host: Host, proc: FakeProc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [
+        (socket.AF_INET, 1, 6, "", (f"192.0.2.{number}", 443))
+        for number in range(fault.MAX_DESTINATIONS + 1)
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: found)
+    text = rejected(host, proc, kind="partition", apiserver="https://api.example")
+    assert text.startswith(f"apiserver: api.example has {len(found)} addresses")
+    assert host.did == []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: found[1:] * 3)
+    assert run(host, proc, kind="partition", apiserver="https://api.example")["changed"]
 
 
 @pytest.mark.skipif(not shutil.which("nft"), reason="nft is not installed")
