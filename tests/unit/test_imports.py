@@ -20,6 +20,7 @@ LAYERS = (
     "_errors",
     "_libraries",
     "_numbers",
+    "_yaml_limits",
     "_durations",
     "_secrets",
     "_files",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+import itertools
 import math
 import os
 import re
@@ -25,6 +26,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import pa
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._libraries import (
     describe_missing,
     this_interpreter,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._yaml_limits import (
+    YamlLimitError,
+    bounded_loader,
 )
 
 if t.TYPE_CHECKING:  # pragma: no cover
@@ -41,6 +46,8 @@ else:
 
 Config = dict[str, t.Any]
 KUBECONFIG_CODEC = "utf-8-sig"
+MAX_KUBECONFIG_NODES = 50000
+"""Maximum number of YAML nodes, enough for 1700 clusters. PyYAML reads them within seconds."""
 
 # Each list of a kubeconfig, and the key in its entries that contains their fields.
 ENTRY_KINDS = {"clusters": "cluster", "users": "user", "contexts": "context"}
@@ -77,14 +84,9 @@ _RESOLVERS = {
 def _loader() -> t.Any:
     """Return a YAML loader that accepts what kubectl writes and rejects ambiguous input."""
 
-    class Loader(yaml.SafeLoader):
-        def compose_node(self, parent: t.Any, index: t.Any) -> t.Any:
-            if self.check_event(yaml.AliasEvent):
-                raise KubeconfigError(
-                    "contains a YAML alias, which is not supported; write the value instead"
-                )
-            return super().compose_node(parent, index)
+    bounded: t.Any = bounded_loader(yaml, MAX_KUBECONFIG_NODES)
 
+    class Loader(bounded):
         def construct_scalar(self, node: t.Any) -> t.Any:
             # YAML can escape half of a surrogate pair, but UTF-8 cannot encode it.
             if any("\ud800" <= c <= "\udfff" for c in node.value):
@@ -106,7 +108,8 @@ def _loader() -> t.Any:
                         " remove one of them"
                     )
                 keys.add(key.value)
-            return super().construct_mapping(node, deep)
+            mapping: dict[t.Any, t.Any] = super().construct_mapping(node, deep)
+            return mapping
 
     Loader.yaml_implicit_resolvers = _RESOLVERS
     return Loader
@@ -122,8 +125,8 @@ def parse_kubeconfig(content: bytes, where: str) -> Config:
         raise KubeconfigError(f"{where} cannot be read: {missing}")
     try:
         text = content.decode(KUBECONFIG_CODEC)
-        documents = list(yaml.load_all(text, Loader=_loader()))
-    except KubeconfigError as exc:
+        documents = list(itertools.islice(yaml.load_all(text, Loader=_loader()), 2))
+    except (KubeconfigError, YamlLimitError) as exc:
         raise KubeconfigError(f"{where}: {exc}") from None
     except UnicodeDecodeError:
         raise KubeconfigError(f"{where} is not UTF-8 text; convert the file") from None

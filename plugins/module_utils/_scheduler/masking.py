@@ -17,8 +17,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.settings import (
     MAX_YAML_BYTES,
-    bounded_loader,
+    MAX_YAML_NODES,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._yaml_limits import bounded_loader
 
 DIFFERS = "(withheld, differs)"
 """The replacement of a secret that differs from the secret in the same field before the change."""
@@ -76,7 +77,7 @@ def _find_spans(text: str) -> dict[str, _Span] | None:
     if len(text) > MAX_YAML_BYTES:
         return None
     try:
-        loader = bounded_loader(yaml)(text)
+        loader = bounded_loader(yaml, MAX_YAML_NODES)(text)
         root = loader.get_single_node()
         places = dict(_places(root, "")) if root else {}
         loaded = loader.construct_document(root) if root else None

@@ -31,6 +31,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
     LOCK_OBJECT_NAME,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import Serving
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._yaml_limits import bounded_loader
 
 
 class DesiredSettings(t.TypedDict):
@@ -103,9 +104,9 @@ SCHEDULER_NAME_LINE = re.compile(
 )
 LOCK_TYPE = re.compile(r"[a-z]{1,40}")
 MAX_YAML_BYTES = 65536
-MAX_PORT = 65535
 """Maximum size of a configuration, because the YAML parser takes seconds per megabyte."""
 MAX_YAML_NODES = 10000
+MAX_PORT = 65535
 
 
 def parse_flag(word: str) -> tuple[str, str | None]:
@@ -140,28 +141,11 @@ def _load_yaml(content: bytes) -> t.Any:
     if len(content) > MAX_YAML_BYTES:
         return None
     try:
-        return yaml.load(content.decode("utf-8", "replace"), Loader=bounded_loader(yaml))
+        return yaml.load(
+            content.decode("utf-8", "replace"), Loader=bounded_loader(yaml, MAX_YAML_NODES)
+        )
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError):
         return None
-
-
-def bounded_loader(library: t.Any) -> t.Any:
-    """Return a loader that rejects aliases and a large number of nodes.
-
-    An alias can repeat a part many times. A deeply nested text crashes the process with the
-    C loader, so this is the Python loader.
-    """
-
-    class BoundedLoader(library.SafeLoader):
-        nodes = 0
-
-        def compose_node(self, parent: t.Any, index: t.Any) -> t.Any:
-            self.nodes += 1
-            if self.nodes > MAX_YAML_NODES or self.check_event(library.AliasEvent):
-                raise ValueError("the configuration contains an alias or too many nodes")
-            return super().compose_node(parent, index)
-
-    return BoundedLoader
 
 
 def _find_fields(loaded: t.Any) -> dict[str, str]:

@@ -8,12 +8,14 @@ import contextlib
 import json
 import random
 import string
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeconfigError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._files.paths import MAX_FILE_BYTES
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import kubeconfig
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -83,6 +85,7 @@ def error(content: bytes | str) -> str:
         ("a: !!python/object/apply:os.system [s3cret]\n", "not YAML"),
         ("a: !x s3cret\n", "not YAML"),
         ("a: " + "[" * 3000 + "\n", "nested too deeply"),
+        ("a: [" + "x," * kubeconfig.MAX_KUBECONFIG_NODES + "]\n", "more than 50000 YAML nodes"),
         ("apiVersion: v2\n", "apiVersion v1"),
         ("kind: List\n", "kind Config"),
         ("current-context: 7\n", "not text"),
@@ -105,6 +108,22 @@ def error(content: bytes | str) -> str:
 )
 def test_invalid_kubeconfig_is_rejected(content: bytes | str, word: str) -> None:
     assert word in error(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        ("a: [" + "x," * 500_000 + "]\n", "YAML nodes"),
+        ("---\n" * 250_000, "more than one"),
+        ("a0: &a {k: 1}\na1: &b {<<: [" + "*a," * 9 + "*a]}\n", "alias"),
+    ],
+    ids=["nodes", "documents", "merge keys"],
+)
+def test_kubeconfig_with_many_nodes_is_rejected_within_seconds(content: str, word: str) -> None:
+    assert len(content) <= MAX_FILE_BYTES
+    before = time.process_time()
+    assert word in error(content)
+    assert time.process_time() - before < 10
 
 
 @pytest.mark.parametrize(
