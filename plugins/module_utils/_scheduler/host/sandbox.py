@@ -12,14 +12,12 @@ network, capabilities and access to private files. Its run time and memory are l
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import subprocess
-import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.pipe import (
-    read_pipe,
+    run_bounded,
 )
 
 MAX_RUN_S = 10
@@ -111,14 +109,4 @@ def command(argument: str, systemd_version: int) -> list[str]:
 
 
 def _run(stdin: int, words: list[str]) -> str:
-    with subprocess.Popen(
-        words, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as process:
-        try:
-            stream = t.cast("t.IO[bytes]", process.stdout)
-            content, _has_ended = read_pipe(stream.fileno(), MAX_OUTPUT_BYTES, MAX_SANDBOX_WALL_S)
-            return content.decode("utf-8", "replace")
-        finally:
-            # If systemd-run is killed, systemd stops the service after RuntimeMaxSec.
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+    return run_bounded(words, MAX_OUTPUT_BYTES, MAX_SANDBOX_WALL_S, stdin).text

@@ -18,6 +18,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     SystemdError,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.pipe import (
+    run_bounded,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import (
     SET_ASIDE_CONTENT,
@@ -31,6 +34,9 @@ QUERY_TIMEOUT_S = 30
 JOB_TIMEOUT_S = 300
 """Timeout of a start or stop, longer than the timeouts in the unit."""
 RUN_TIMEOUT_S = 60
+RUN_WALL_S = RUN_TIMEOUT_S + 10
+MAX_RUN_BYTES = 1 << 20
+"""Maximum output of a command in a transient service."""
 MAX_JOURNAL_BYTES = 1 << 20
 """Maximum length of the journal lines. A user can write entries of any length."""
 DROP_IN_SETTING = re.compile(r"(?m)^[ \t]*([A-Za-z][A-Za-z0-9]{0,60})[ \t]*=")
@@ -251,8 +257,7 @@ class Systemd:
 
         `credentials` maps names of credentials to paths.
         """
-        code, out, err = self._limited(
-            RUN_TIMEOUT_S + 10,
+        words = [
             "systemd-run",
             "--quiet",
             "--wait",
@@ -266,5 +271,14 @@ class Systemd:
             "--",
             # systemd expands $NAME in arguments as in a unit, so each $ is doubled.
             *(word.replace("$", "$$") for word in command),
-        )
-        return code, out + err
+        ]
+        try:
+            output = run_bounded(words, MAX_RUN_BYTES, RUN_WALL_S)
+        except OSError as error:
+            raise SystemdError(
+                f"cannot run systemd-run: {error.strerror}; check the installation of systemd"
+            ) from None
+        if output.is_complete:
+            return output.code, output.text
+        limits = f"more than {MAX_RUN_BYTES >> 20} MiB of output, or no end within {RUN_WALL_S} s"
+        return output.code or 1, f"{output.text}\nError: {limits}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -41,10 +42,58 @@ def test_main_pid_of_an_invalid_number_is_zero(text: str, pid: int) -> None:
     assert systemd.main_pid({}) == 0
 
 
-def test_transient_service_receives_arguments_unexpanded() -> None:
-    run = Runner()
-    systemd.Systemd(run).run_with_credentials("x.service", "k8s", {}, ["/bin/x", "--a=${HOME} %h"])
-    assert run.ran[0][-2:] == ["/bin/x", "--a=$${HOME} %h"]
+def fake_systemd_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> systemd.Systemd:
+    """Return a service manager whose systemd-run is a shell script."""
+    program = tmp_path / "systemd-run"
+    program.write_text(f"#!/bin/sh\n{text}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    return systemd.Systemd(Runner())
+
+
+def test_transient_service_receives_arguments_unexpanded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = fake_systemd_run(tmp_path, monkeypatch, 'printf "%s\\n" "$@"; echo x >&2; exit 3')
+    code, output = manager.run_with_credentials(
+        "x.service", "k8s", {"a": "/b"}, ["/bin/x", "--a=${HOME} %h"]
+    )
+    assert code == 3
+    assert output.splitlines()[-3:] == ["/bin/x", "--a=$${HOME} %h", "x"]
+    assert "--property=LoadCredential=a:/b" in output
+
+
+def test_endless_output_of_a_transient_service_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = "x" * 60
+    manager = fake_systemd_run(tmp_path, monkeypatch, f"while :; do echo {line}; done")
+    code, output = manager.run_with_credentials("x.service", "k8s", {}, ["/bin/x"])
+    assert code != 0
+    assert systemd.MAX_RUN_BYTES <= len(output) < systemd.MAX_RUN_BYTES + 200
+    assert output.splitlines()[-1] == "Error: more than 1 MiB of output, or no end within 70 s"
+
+
+def test_transient_service_that_does_not_end_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(systemd, "RUN_WALL_S", 0.5)
+    # The second program closes its output, and then does not end.
+    for text in ("echo begun; exec sleep 60", "echo begun; exec >&- 2>&-; exec sleep 60"):
+        manager = fake_systemd_run(tmp_path, monkeypatch, text)
+        began = time.monotonic()
+        code, output = manager.run_with_credentials("x.service", "k8s", {}, ["/bin/x"])
+        assert code != 0
+        assert output.splitlines()[0] == "begun"
+        assert time.monotonic() - began < 10
+
+
+def test_host_without_systemd_run_runs_no_transient_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemdError, match="cannot run systemd-run"):
+        systemd.Systemd(Runner()).run_with_credentials("x.service", "k8s", {}, ["/bin/x"])
 
 
 def test_every_call_has_a_timeout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -59,8 +108,7 @@ def test_every_call_has_a_timeout(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     manager.disable("x")
     manager.journal("x", 3)
     manager.has_logged("x", "words", 7.5)
-    manager.run_with_credentials("x", "k8s", {"a": "/b"}, ["c"])
-    assert len(run.ran) == 9
+    assert len(run.ran) == 8
     for words in run.ran:
         assert words[:3] == ["timeout", "-k", "5"], words
         assert 0 < int(words[3]) <= 300
