@@ -26,6 +26,7 @@ description:
 extends_documentation_fragment:
   - kube_ha.scheduler._attributes
   - kube_ha.scheduler._attributes.files
+  - kube_ha.scheduler._secrets
 options:
   state:
     description:
@@ -243,20 +244,6 @@ options:
       - The module replaces C(@port@) by a free port.
     type: dict
     default: {}
-  secrets:
-    description:
-      - Secrets that O(files) contains only as a placeholder. The action plugin sets this
-        option, and no output contains its values.
-    type: dict
-    suboptions:
-      contents:
-        description: Content of each file with a secret, by the name of the file. It replaces
-          C(content) of the file.
-        type: dict
-      values:
-        description: The secrets. The module also withholds them in texts of other programs.
-        type: list
-        elements: str
   user:
     description: System user that the unit runs as.
     type: str

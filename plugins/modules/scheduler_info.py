@@ -28,6 +28,7 @@ description:
 extends_documentation_fragment:
   - kube_ha.scheduler._attributes
   - kube_ha.scheduler._attributes.info
+  - kube_ha.scheduler._secrets
 options:
   input:
     description:
@@ -374,20 +375,6 @@ options:
         description: Whether missing Python libraries are drift.
         type: bool
         default: true
-  secrets:
-    description:
-      - Secrets that O(desired) contains only as a placeholder. The action plugin sets this option,
-        and no output contains its values.
-    type: dict
-    suboptions:
-      contents:
-        description: Content of each file with a secret, by the name of the file. It replaces
-          C(content) of the file.
-        type: dict
-      values:
-        description: The secrets. The module also withholds them in texts of other programs.
-        type: list
-        elements: str
   timeout:
     description: Maximum seconds to wait until the host is healthy.
     type: float

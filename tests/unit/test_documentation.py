@@ -72,6 +72,21 @@ def returned(values: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict
         yield from returned(value.get("contains", {}), f"{path}{name}.")
 
 
+def fragment_options(documentation: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that a module documents through doc fragments of this collection."""
+    options: dict[str, Any] = {}
+    for fragment in documentation["extends_documentation_fragment"]:
+        if not fragment.startswith("kube_ha.scheduler."):
+            continue
+        file, _dot, part = fragment.removeprefix("kube_ha.scheduler.").partition(".")
+        module = importlib.import_module(
+            f"ansible_collections.kube_ha.scheduler.plugins.doc_fragments.{file}"
+        )
+        text = getattr(module.ModuleDocFragment, part.upper() or "DOCUMENTATION")
+        options |= yaml.safe_load(text).get("options", {})
+    return options
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_module_documentation_matches_its_spec(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module, captured = spec_of(name, monkeypatch)
@@ -82,7 +97,10 @@ def test_module_documentation_matches_its_spec(name: str, monkeypatch: pytest.Mo
     # The documentation of Ansible describes the file options.
     own_options = {
         option: documented_option
-        for option, documented_option in documentation["options"].items()
+        for option, documented_option in {
+            **fragment_options(documentation),
+            **documentation["options"],
+        }.items()
         if option not in basic.FILE_COMMON_ARGUMENTS
     }
     compare(

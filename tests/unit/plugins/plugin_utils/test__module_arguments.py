@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import PlanError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import spec
-from ansible_collections.kube_ha.scheduler.plugins.modules import scheduler_fileset
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _module_arguments, _seal
 
 from tests.support.role import STEP_INPUT, STEP_INSTANCE, STEP_PLAN, sealed_input, sealed_plan
@@ -122,9 +121,9 @@ def test_tables_name_options_of_the_modules() -> None:
     assert {option for table in tables for option in table} <= set(spec.INFO)
     faults = [_module_arguments.FAULT_PRESENT, _module_arguments.FAULT_ABSENT]
     assert {option for table in faults for option in table} <= set(spec.FAULT)
-    documented = scheduler_fileset.DOCUMENTATION
+    assert set(_module_arguments.MONITORING_FILES) <= set(spec.MONITORING_FILES)
     for table in _module_arguments.FILESET_STATES.values():
-        assert all(f"\n  {option}:\n" in documented for option in table)
+        assert set(table) <= set(spec.FILESET)
 
 
 def test_credentials_are_staged_with_the_rights_of_the_plan() -> None:
