@@ -309,6 +309,21 @@ def test_page_names_existing_tests(page: str, least: int) -> None:
     assert named <= known, sorted(named - known)
 
 
+def test_each_party_of_the_security_page_has_tests() -> None:
+    page = (ROOT / "docs/security.md").read_text()
+    section = page.split("## Who can do what\n")[1].split("\n## ")[0]
+    rows = [line.split("|")[1:-1] for line in section.splitlines() if line.startswith("| ")][1:]
+    parties = {party.strip(): re.findall(r"`test_\w+`", tests) for party, _effect, tests in rows}
+    assert {
+        "A control-plane host",
+        "A worker of the same inventory",
+        "The Prometheus host",
+        "A local user of a host",
+        "A container on a host",
+    } <= set(parties)
+    assert all(parties.values()), parties
+
+
 def test_decisions_in_the_architecture_page_name_existing_functions() -> None:
     page = (ROOT / "docs/architecture.md").read_text()
     rows = re.findall(r"^\| [^|]+ \| (`(?:_|plugins)[^|]+) \| (`[^|]+) \|$", page, re.MULTILINE)
