@@ -10,7 +10,6 @@ import os
 import typing as t
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import PlanError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import spec
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
@@ -19,6 +18,7 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
     _results,
     _seal,
 )
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._host_action import HostAction
 
 Vars = dict[str, t.Any]
 KUBECONFIG_MODULE = "kube_ha.scheduler.kubeconfig"
@@ -26,7 +26,7 @@ KUBECONFIG_MODULE = "kube_ha.scheduler.kubeconfig"
 PAIR_RESULT_KEYS = ("reasons", "awaited", "refused")
 
 
-class ActionModule(ActionBase):
+class ActionModule(HostAction):
     """Stage the credentials of a host, or issue key pairs for a Prometheus host or for all hosts."""
 
     TRANSFERS_FILES = True
@@ -80,7 +80,7 @@ class ActionModule(ActionBase):
         return self._run_action("ansible.builtin.copy", arguments, diff=False)
 
     def _kubeconfig(self, arguments: Vars) -> Vars:
-        return dict(self._execute_module(KUBECONFIG_MODULE, arguments, task_vars=self.task_vars))
+        return self.run_module(arguments, self.task_vars, (), KUBECONFIG_MODULE)
 
     def _run_action(self, name: str, arguments: Vars, **attributes: t.Any) -> Vars:
         """Return the result of another action plugin, run as a task on the same host."""

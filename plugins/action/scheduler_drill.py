@@ -14,7 +14,6 @@ from datetime import datetime, timezone
 
 from ansible import constants as C  # noqa: N812
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 from ansible.utils.path import unfrackpath
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     MALFORMED_DATA_ERRORS,
@@ -33,6 +32,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.drill.watch import Watch
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _arguments, _drill, _seal
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._host_action import HostAction
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._report_mode import (
     parse_report_mode,
 )
@@ -40,7 +40,7 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._report_mode imp
 Vars = dict[str, t.Any]
 
 
-class ActionModule(ActionBase):
+class ActionModule(HostAction):
     """Run one step of a drill."""
 
     TRANSFERS_FILES = False
@@ -140,16 +140,15 @@ class ActionModule(ActionBase):
     def _inject_fault(self, choice: Choice) -> tuple[float, float]:
         """Inject the fault. Return its latest time and the uncertainty, in seconds."""
         sent = time.monotonic()
-        result = self._execute_module(
-            module_name="kube_ha.scheduler.scheduler_fault",
-            module_args={
-                "state": "present",
-                "unit": self.options["input"]["unit"],
-                "kind": choice["kind"],
-                "undo_after": choice["undo_after"],
-                "apiserver": self.options["input"]["variables"]["apiserver"],
-            },
-            task_vars=self.vars,
+        arguments = {
+            "state": "present",
+            "unit": self.options["input"]["unit"],
+            "kind": choice["kind"],
+            "undo_after": choice["undo_after"],
+            "apiserver": self.options["input"]["variables"]["apiserver"],
+        }
+        result = self.run_module(
+            arguments, self.vars, _drill.FAULT_RESULT_KEYS, "kube_ha.scheduler.scheduler_fault"
         )
         return _drill.check_fault_result(result, choice, sent, time.monotonic())
 

@@ -9,20 +9,20 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import PlanError
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
     _arguments,
+    _drill,
     _module_arguments,
     _results,
     _seal,
 )
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._host_action import HostAction
 
 Vars = dict[str, t.Any]
-FAULT_RESULT_KEYS = ("since_start", "until_end", "journal")
 
 
-class ActionModule(ActionBase):
+class ActionModule(HostAction):
     """Run scheduler_fault once on a host."""
 
     TRANSFERS_FILES = False
@@ -37,8 +37,7 @@ class ActionModule(ActionBase):
         except PlanError as error:
             raise AnsibleActionFail(str(error)) from None
         _arguments.discard(self._task)
-        module_result = self._execute_module(module_args=arguments, task_vars=task_vars)
-        kept = _results.filter_result(module_result, FAULT_RESULT_KEYS)
+        kept = self.run_module(arguments, task_vars, _drill.FAULT_RESULT_KEYS)
         return (
             result
             | _seal.seal_module_result(kept, host, _seal.FAULT)

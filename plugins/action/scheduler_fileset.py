@@ -9,7 +9,6 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import PlanError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import adopt
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
@@ -18,6 +17,7 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
     _results,
     _seal,
 )
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._host_action import HostAction
 
 FILESET_RESULT_KEYS = (
     "digest",
@@ -34,7 +34,7 @@ FILESET_RESULT_KEYS = (
 )
 
 
-class ActionModule(ActionBase):
+class ActionModule(HostAction):
     """Run scheduler_fileset once on a host."""
 
     TRANSFERS_FILES = False
@@ -52,8 +52,7 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(str(error)) from None
         _module_arguments.open_secrets(arguments, host)
         _arguments.discard(self._task)
-        module_result = self._execute_module(module_args=arguments, task_vars=task_vars)
-        kept = _results.filter_result(module_result, FILESET_RESULT_KEYS)
+        kept = self.run_module(arguments, task_vars, FILESET_RESULT_KEYS)
         for line in adopt.describe_kept_files(host, kept.get("kept")):
             self._display.display(line)
         return (

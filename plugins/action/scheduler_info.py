@@ -13,7 +13,6 @@ import time
 import typing as t
 
 from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible.plugins.action import ActionBase
 from ansible.utils.path import unfrackpath
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     CollectionError,
@@ -45,6 +44,7 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
     _seal,
     _vault,
 )
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._host_action import HostAction
 
 Vars = dict[str, t.Any]
 NEXT_OPTIONS = ("next_ca_path", "next_ca_privatekey_path")
@@ -56,11 +56,12 @@ METRICS_OPTIONS = (
 SERVING_OPTION = "_serving"
 MIN_PYTHON = (3, 9)
 PYTHON_VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}")
+RESULT_KEYS = frozenset(facts.ModuleResult.__annotations__)
 # The keys that the result of a failed module keeps. The host sets the texts.
 FAILURE_KEYS = ("failed", "unreachable", "msg", "rc", "module_stdout", "module_stderr", "exception")
 
 
-class ActionModule(ActionBase):
+class ActionModule(HostAction):
     """Run scheduler_info once on a host."""
 
     TRANSFERS_FILES = False
@@ -88,7 +89,7 @@ class ActionModule(ActionBase):
         self._set_serving_ranges(arguments)
         drift = self._prepare_desired(arguments)
         before = time.time()
-        module_result = self._execute_module(module_args=arguments, task_vars=task_vars)
+        module_result = self.run_module(arguments, task_vars, RESULT_KEYS)
         after = time.time()
         is_failed = module_result.get("failed") or module_result.get("unreachable")
         if is_failed or "hostname" not in module_result:

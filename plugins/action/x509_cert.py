@@ -9,7 +9,6 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleError
-from ansible.plugins.action import ActionBase
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     FilesError,
     LibraryError,
@@ -33,6 +32,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller
     reject_internal_options,
 )
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _results
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._host_action import HostAction
 
 MODULE = "kube_ha.scheduler.x509_cert"
 # Only the first run reports changes of the key and its permissions: the second finds them done.
@@ -43,7 +43,7 @@ Result = dict[str, t.Any]
 TaskVariables = t.Optional[dict[str, t.Any]]
 
 
-class ActionModule(ActionBase):
+class ActionModule(HostAction):
     """Check the CA, request a CSR from the target, sign it, and return the certificate."""
 
     _supports_check_mode = True
@@ -68,8 +68,7 @@ class ActionModule(ActionBase):
         return result | _results.interpreter_facts(self)
 
     def _run_module(self, args: Arguments, task_vars: TaskVariables) -> Result:
-        result = self._execute_module(MODULE, module_args=args, task_vars=task_vars)
-        return _results.filter_result(result, {*CERTIFICATE_RESULT_KEYS, CSR_KEY})
+        return self.run_module(args, task_vars, {*CERTIFICATE_RESULT_KEYS, CSR_KEY}, MODULE)
 
     def _sign(self, args: Arguments, task_vars: TaskVariables) -> Result:
         task = prepare_task(args, self._find)

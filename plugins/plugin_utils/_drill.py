@@ -44,6 +44,8 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _seal
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._report_mode import directory_mode
 
 MAX_DRILL_JOURNAL_LINES = 20
+FAULT_RESULT_KEYS = ("since_start", "until_end", "journal")
+"""The keys that a result keeps from scheduler_fault."""
 REPORT_FILES = ("report.json", "report.html")
 
 

@@ -513,7 +513,7 @@ class World:
         task = mock.MagicMock(async_val=0, check_mode=check, args=args)
         plugin = action.ActionModule(task, *(mock.MagicMock() for _number in range(5)))
         plugin._templar.template = lambda value: value
-        plugin._execute_module = lambda **_options: copy.deepcopy(
+        plugin._execute_module = lambda *_names, **_options: copy.deepcopy(
             options.get("_answer") or {"changed": True}
         )
         try:

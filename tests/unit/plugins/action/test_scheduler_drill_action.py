@@ -266,7 +266,7 @@ def measure(response: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[s
     monkeypatch.setattr(scheduler_drill, "Watch", FakeWatch)
     action, task_vars = plugin("measure", choice=sealed_choice(), admin_kubeconfig="/k")
 
-    def execute(**options: Any) -> dict[str, Any]:
+    def execute(_name: str, **options: Any) -> dict[str, Any]:
         assert options["module_args"]["unit"] == "batch.service"
         time.sleep(0.2)
         return response

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -74,3 +75,88 @@ def test_discovered_interpreter_is_returned_as_a_fact() -> None:
     assert _results.interpreter_facts(action) == expected
     assert _results.interpreter_facts(SimpleNamespace(_discovered_interpreter_key=None)) == {}
     assert _results.interpreter_facts(object()) == {}
+
+
+ESCAPES = "\x1b[31m\x9b2J\x7f\u202e\r\x07"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ESCAPES,
+        f"a\n{ESCAPES}",
+        [ESCAPES, [ESCAPES]],
+        {"x": {"y": [ESCAPES]}, ESCAPES: 1},
+    ],
+)
+def test_texts_of_known_keys_become_clean_lines(value: Any) -> None:
+    result = _results.filter_result({"reasons": value}, ["reasons"])
+    assert str(result["reasons"]).isprintable()
+    assert "\\x" not in str(result["reasons"])
+
+
+def test_other_texts_keep_their_lines() -> None:
+    answer = {
+        "csr": f"a\nb{ESCAPES}\n",
+        "module_stderr": f"a\n\tb{ESCAPES}\n",
+        "diff": {"before": f"a\n\tb{ESCAPES}\n", "after": {"mode": ESCAPES}},
+    }
+    assert _results.filter_result(answer, ["csr"]) == {
+        "csr": "a\nb [31m 2J    \n",
+        "module_stderr": "a\n\tb [31m 2J    \n",
+        "diff": {"before": "a\n\tb [31m 2J    \n", "after": {"mode": " [31m 2J    "}},
+    }
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _level in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (["x"] * 1001, "has a list of more than 1000 elements"),
+        ({str(number): 1 for number in range(1001)}, "has a list of more than 1000 elements"),
+        (["\u202e\u00e9" * 2000] * 20, "has 273 KiB, and the maximum is 128 KiB"),
+        (nested(50), "is nested more than 20 levels"),
+        (10**30, "has an integer of more than 64 bits"),
+        ([b"x"], "has a value of the type bytes"),
+    ],
+)
+def test_result_above_a_limit_becomes_a_failure(value: Any, problem: str) -> None:
+    answer = {"changed": True, "reasons": value, "warnings": ["w"]}
+    assert _results.filter_result(answer, ["reasons"], "m1: the result of x") == {
+        "changed": True,
+        "failed": True,
+        "msg": (
+            f"m1: the result of x is rejected: it {problem};"
+            " check which host responds at its address"
+        ),
+    }
+
+
+def test_longest_messages_are_short() -> None:
+    endless = "'" * (1 << 20)
+    answer = {
+        "failed": True,
+        "msg": endless,
+        "exception": endless,
+        "module_stdout": endless,
+        "module_stderr": endless,
+        "warnings": [endless] * 1000,
+        "deprecations": [{"msg": endless, "version": endless}] * 1000,
+        "diff": [{"before": endless, "after": endless}] * 1000,
+    }
+    result = _results.filter_result(answer, ())
+    sizes = {name: len(json.dumps(value)) for name, value in result.items()}
+    assert sum(sizes.values()) < 256 << 10, sizes
+
+
+def test_long_text_keeps_its_begin_and_end() -> None:
+    result = _results.filter_result({"module_stderr": "a" + "x" * 100_000 + "z"}, ())
+    assert result["module_stderr"].startswith("ax")
+    assert "(92002 more characters)" in result["module_stderr"]
+    assert result["module_stderr"].endswith("xz")

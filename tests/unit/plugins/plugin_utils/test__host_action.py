@@ -1,0 +1,159 @@
+# Copyright (c) 2026, the kube_ha.scheduler authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Test that what a host returns is bounded and clean, from its output to the result of the task."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+from ansible.vars.clean import remove_internal_keys
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._host_action import HostAction
+
+ACTIONS = Path(__file__).resolve().parents[4] / "plugins/action"
+ESCAPES = "\x1b[31m \x9b2J \x7f \u202e \r\x07"
+
+
+# Since ansible-core 2.19, this method has another parameter.
+PROFILE = (
+    ("legacy",)
+    if "profile" in inspect.signature(ActionBase._parse_returned_data).parameters
+    else ()
+)
+
+
+class Action(HostAction):
+    """Run a module whose process has this output or raises this error, with Ansible's own steps."""
+
+    output: Any = ""
+
+    def run(self, tmp: str | None = None, task_vars: Any = None) -> dict[str, Any]:
+        return self.run_module({}, {"inventory_hostname": "m1"}, ["reasons"])
+
+    def _execute_module(self, *_names: Any, **_options: Any) -> Any:
+        if isinstance(self.output, Exception):
+            raise self.output
+        output = {"rc": 0, "stdout": self.output, "stderr": ESCAPES, "stdout_lines": [self.output]}
+        result = self._parse_returned_data(output, *PROFILE)
+        remove_internal_keys(result)
+        return result
+
+
+def run(output: Any) -> dict[str, Any]:
+    task = mock.MagicMock(async_val=0, args={}, action="kube_ha.scheduler.scheduler_info")
+    action = Action(task, *(mock.MagicMock() for _number in range(5)))
+    action.output = output
+    return action.run()
+
+
+@pytest.fixture
+def displayed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the warnings that Ansible displays."""
+    shown: list[str] = []
+    monkeypatch.setattr(Display, "warning", lambda _self, text, *_more, **_also: shown.append(text))
+    return shown
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Return all texts in a value."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, (list, tuple)):
+        for entry in value:
+            yield from texts(entry)
+    elif isinstance(value, str):
+        yield value
+
+
+def assert_clean(value: Any) -> None:
+    for text in texts(value):
+        assert text.replace("\n", "").replace("\t", "").isprintable(), ascii(text)
+
+
+def test_result_of_a_module_keeps_its_known_keys() -> None:
+    result = run(json.dumps({"changed": True, "reasons": ["new"], "other": 1}))
+    assert result == {"changed": True, "reasons": ["new"]}
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        json.dumps({"changed": False}) + f"\n{ESCAPES}junk",
+        f"{ESCAPES}junk\n" + json.dumps({"changed": False}),
+        json.dumps({"changed": False, "_ansible_evil": ESCAPES, "add_host": {"x": ESCAPES}}),
+        json.dumps({"changed": False, "results": ESCAPES, "ansible_facts": [ESCAPES]}),
+        json.dumps({"changed": False, "warnings": [ESCAPES, 7, None, {"a": ESCAPES}]}),
+        json.dumps({"changed": False, "deprecations": [{"msg": ESCAPES, ESCAPES: 1}, 7, "x"]}),
+        json.dumps({"failed": True, "msg": ESCAPES, "exception": ESCAPES}),
+        json.dumps({"failed": True, "msg": [ESCAPES], "exception": {"a": ESCAPES}}),
+        ESCAPES,
+        f"{ESCAPES}{{",
+        "[" * 100_000,
+    ],
+)
+def test_escapes_of_a_host_are_neither_displayed_nor_returned(
+    output: str, displayed: list[str]
+) -> None:
+    result = run(output)
+    assert_clean(result)
+    assert_clean(displayed)
+
+
+def test_endless_output_is_not_parsed() -> None:
+    result = run(json.dumps({"reasons": ["x" * 100] * 100_000}))
+    assert result["failed"]
+    assert result["msg"] == (
+        "m1: the result of scheduler_info is rejected: it has 9 MiB, and the maximum is 4 MiB;"
+        " check which host responds at its address"
+    )
+
+
+def test_large_result_is_rejected_in_one_line() -> None:
+    result = run(json.dumps({"changed": True, "reasons": ["x" * 3000] * 100}))
+    assert result == {
+        "changed": True,
+        "failed": True,
+        "msg": (
+            "m1: the result of scheduler_info is rejected: it has 293 KiB, and the maximum is 128"
+            " KiB; check which host responds at its address"
+        ),
+    }
+
+
+def test_endless_text_that_is_no_json_is_shortened(displayed: list[str]) -> None:
+    result = run(f"{ESCAPES}x" * 100_000)
+    assert result["failed"]
+    assert len(json.dumps(result, default=repr)) < 32_000
+    assert sum(map(len, displayed)) < 32_000
+
+
+def test_message_of_a_lost_connection_is_clean() -> None:
+    with pytest.raises(AnsibleConnectionFailure, match="is lost") as error:
+        run(AnsibleConnectionFailure(f"m1 is lost\n{ESCAPES}" + "x" * 100_000))
+    assert error.value.message.isprintable()
+    assert len(error.value.message) < 2000
+
+
+def test_only_one_class_receives_results_of_modules() -> None:
+    """Every action plugin runs modules through HostAction.run_module."""
+    for path in ACTIONS.glob("*.py"):
+        names = {
+            node.attr
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Attribute)
+        }
+        assert "_execute_module" not in names, path.name
