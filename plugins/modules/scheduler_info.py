@@ -380,7 +380,9 @@ options:
     type: float
     default: 0
   journal_lines:
-    description: Number of journal lines to return for an unhealthy host.
+    description:
+      - Number of journal lines to return for an unhealthy host.
+      - If these lines have more than 16384 characters, the result contains only the last ones.
     type: int
     default: 20
 seealso:

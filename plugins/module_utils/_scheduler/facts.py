@@ -20,6 +20,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import P
 
 MAX_TEXT_LENGTH = 4000
 MAX_LIST_LENGTH = 1000
+# Together with 100 certificates and the other fields, these stay below the maximum size of a result
+# that the controller accepts.
+MAX_SETTINGS_LENGTH = 32 << 10
+MAX_JOURNAL_LENGTH = 16 << 10
 MAX_NUMBER = 1e15
 OTHER_DIGEST = "its digest belongs to another file set"
 """End of the drift reason of a unit whose only difference is the digest of the file set."""

@@ -173,7 +173,7 @@ class HostQuery:
         result = query.result
         if result["healthy"] is False and self.systemd_version:
             lines = max(0, self.params["journal_lines"])
-            result["journal"] = self.systemd.journal(self.unit, lines)
+            result["journal"] = _last_lines(self.systemd.journal(self.unit, lines))
         if self.params["desired"]:
             self._add_drift(fileset, query)
         return result
@@ -468,3 +468,15 @@ def _unchecked(probed: ProbedProcess, settings_in_use: Responses) -> list[str]:
         return [READER_CHECK]
     status, _body = settings_in_use.get("/configz", (200, b""))
     return [] if status == 200 else [f"{CHECK_NAMES['settings']}: HTTP {status}"]
+
+
+def _last_lines(lines: t.Sequence[str]) -> list[str]:
+    """Return the last lines of the journal within the maximum length of all."""
+    kept: list[str] = []
+    remaining = facts.MAX_JOURNAL_LENGTH
+    for line in reversed(lines):
+        remaining -= len(line)
+        if remaining < 0:
+            break
+        kept.append(line)
+    return kept[::-1]

@@ -44,6 +44,7 @@ users: [{user: {token: c2VjcmV0, password: c2VjcmV0, client-key-data: c2VjcmV0, 
         b"a: " + b"[" * 5000 + b"]" * 5000,
         b"a: &a [" + b"1," * 40 + b"]\nb: &b [" + b"*a," * 40 + b"]\nc: [" + b"*b," * 40 + b"]",
         b"a: &a {b: *a}",
+        "\n".join(f"f{number}: {'x' * 100}" for number in range(400)).encode(),
         "\n".join(
             ["a: &x {b: {}, c: {}}", *(f"a{n}: &x {{b: *x, c: *x}}" for n in range(40))]
         ).encode(),

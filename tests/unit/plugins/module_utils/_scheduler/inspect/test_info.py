@@ -193,6 +193,13 @@ def test_new_host_has_empty_facts(master: Master) -> None:
     assert not (master.root / "fileset").exists()
 
 
+def test_long_journal_keeps_its_last_lines(master: Master) -> None:
+    master.systemd.lines = [f"{number:04} {'x' * 95}" for number in range(1000)]
+    journal = master.query(journal_lines=1000)["journal"]
+    assert journal == master.systemd.lines[-163:]
+    assert sum(map(len, journal)) <= facts.MAX_JOURNAL_LENGTH
+
+
 def test_gathering_reads_the_lease_once_and_probes_nothing(master: Master) -> None:
     master.start()
     result = master.query(probe=False)
