@@ -68,6 +68,9 @@ ANY = {
         "users[].exec.install_hint": "text for users",
     },
     "leader_info": {},
+    "scheduler_binary": dict.fromkeys(
+        ("seuser", "serole", "setype", "selevel"), "checked by SELinux, and only if it is enabled"
+    ),
     "scheduler_info": {
         **dict.fromkeys(("input", "plan", "previous"), SOURCE),
         "user": "the result reports whether it exists",
@@ -121,6 +124,12 @@ ACCOUNTS = [
     "a\nb",
     *map(later, ("no such account", "4294967295", "\u0663", "\u00b2")),
 ]
+RIGHTS: dict[str, list[Any]] = {
+    "mode": ["", "x", "9", "99999", "-1", "u=z", True, -1, 0o10000, "\u0667"],
+    "owner": ACCOUNTS,
+    "group": ACCOUNTS,
+    "attributes": ["", "+", "i i", "--version", "+i;id"],
+}
 DURATIONS = ["", "1y", "30d", "-1h", "0", "0s", "1h ", "1e3h", "99999999h", "\uff11h", "P1D", "1"]
 UNITS = [
     "",
@@ -327,11 +336,9 @@ def table(world: World) -> dict[str, dict[str, list[Any]]]:
             "_certificate": [
                 Given(text, in_check_mode="nothing") for text in ("", "x", world.other_ca.pem)
             ],
-            "mode": ["", "x", "9", "99999", "-1", "u=z", True, -1, 0o10000, "\u0667"],
-            "owner": ACCOUNTS,
-            "group": ACCOUNTS,
-            "attributes": ["", "+", "i i", "--version", "+i;id"],
+            **RIGHTS,
         },
+        "scheduler_binary": _binary(world),
         "kubeconfig": {
             "path": [*_paths(world)[:-2], "/a\0b", later(world.at("live/nothing/x"))],
             "clusters[].name": [
@@ -702,6 +709,28 @@ def _files(world: World) -> dict[str, list[Any]]:
         "link_to": ["", ".", "..", "a/b", "/etc/passwd", "a\n"],
         "mode": ["", "x", "8", "99999", "-1", "644 ", "rw-r--r--", "\u0666\u0664\u0664"],
         "group": ["", "a b", "-x", "a\n", "a/b", "\u0663"],
+    }
+
+
+def _binary(world: World) -> dict[str, list[Any]]:
+    """Return nonsense for scheduler_binary. In check mode, the module downloads no binary."""
+    mirror = f"http://127.0.0.1:{world.mirror.port}"
+    return {
+        "url": [
+            *("", "x", "ftp://h/x", "https://", "https:///x", "file:///etc/passwd"),
+            *("http://a b/x", "http://h/\n", "http://h:0x/", "http://[::1", "http://h/\u00e9"),
+            *map(later, (f"{mirror}/nothing", f"{mirror}/binary.sha512", "http://no.example/x")),
+        ],
+        "path": [*_paths(world), later(world.at("live/nothing/x"))],
+        "checksum": [
+            *("", "x", "md5:" + "0" * 32, "sha512:", "sha512:" + "0" * 127),
+            *("sha256:" + "0" * 128, "sha512:" + "\u0660" * 128, "sha512:x", "0" * 128),
+            *(f"sha512:{mirror}/nothing", f"sha256:{mirror}/binary.sha512", "md5:http://h/x"),
+            *(f"sha512:{mirror}/binary", "sha512:http://", "sha512:https://a b/"),
+            later("sha512:" + "0" * 128),
+        ],
+        "timeout": [0, -1, "nan", "inf", 86401, 1e300],
+        **RIGHTS,
     }
 
 

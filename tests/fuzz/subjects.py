@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Run the six modules on a host that is a directory, and provide valid options.
+"""Run the modules on a host that is a directory, and provide valid options.
 
 The tests call main() of each module with the AnsibleModule of Ansible.
 """
@@ -31,6 +31,7 @@ from ansible.module_utils.common.parameters import remove_values
 from ansible_collections.kube_ha.scheduler.plugins.action import scheduler_drill as drill_action
 from ansible_collections.kube_ha.scheduler.plugins.action import scheduler_plan as plan_action
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as _client
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import download as _download
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (
     kubeconfig_lock as _lock,
 )
@@ -45,6 +46,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspe
 from ansible_collections.kube_ha.scheduler.plugins.modules import (
     kubeconfig,
     leader_info,
+    scheduler_binary,
     scheduler_drill,
     scheduler_fault,
     scheduler_fileset,
@@ -66,6 +68,7 @@ MODULES: dict[str, ModuleType] = {
     "x509_cert": x509_cert,
     "kubeconfig": kubeconfig,
     "leader_info": leader_info,
+    "scheduler_binary": scheduler_binary,
     "scheduler_drill": scheduler_drill,
     "scheduler_fault": scheduler_fault,
     "scheduler_info": scheduler_info,
@@ -82,6 +85,7 @@ DEFAULT_DIRECTORIES = {
 NAMES = ["m1", "m2", "m3"]
 TOKEN = "t0ken-that-is-a-s3cret"
 PASSPHRASE = "passphrase-that-is-a-s3cret"
+BINARY = b"\x7fELF" + bytes(range(256)) * 64
 
 
 class _Done(BaseException):
@@ -268,6 +272,7 @@ class World:
         self._odd()
         self._write("foreign/precious", "somebody else's\n")
         self.server = apiserver.Server(self._respond, self.ca.issue(key=spare("ECC", number=5)))
+        self.mirror = apiserver.Server(self._respond_mirror, plain=True)
         self.renewals = 0
         content = apiserver.kubeconfig([self.server.url] * 2, ca=self.ca.pem, pair=client)
         self._write("live/kubeconfig", content.decode(), 0o600)
@@ -340,6 +345,12 @@ class World:
             return apiserver.answer(200 if path == "/readyz" else 403)
         self.renewals += 1
         return apiserver.answer(200, apiserver.lease(renew=self.renewals % 60))
+
+    @staticmethod
+    def _respond_mirror(request: str) -> bytes:
+        checksum = f"{hashlib.sha512(BINARY).hexdigest()}\n".encode()
+        content = {"/binary": BINARY, "/binary.sha512": checksum}.get(request.split()[1])
+        return apiserver.answer(404, b"no") if content is None else apiserver.answer(200, content)
 
     def restore(self) -> list[str]:
         """Restore the files that a case changed, and return their paths."""
@@ -443,6 +454,7 @@ class World:
                 ),
                 (_lease, "observe", self.hurried(clock)),
                 (_lock, "time", clock),
+                (_download.urllib.request, "getproxies_environment", dict),
             ):
                 stack.enter_context(mock.patch.object(target, attribute, value))
             try:
@@ -744,6 +756,20 @@ class World:
                 "wait_for": "change",
                 "timeout": 0,
             },
+        ]
+
+    def _fine_scheduler_binary(self) -> list[dict[str, Any]]:
+        url = f"http://127.0.0.1:{self.mirror.port}/binary"
+        base = {
+            "url": url,
+            "path": self.at("live/binary"),
+            "checksum": f"sha512:{hashlib.sha512(BINARY).hexdigest()}",
+        }
+        return [
+            base,
+            {**base, "checksum": f"sha512:{url}.sha512", "timeout": 5},
+            {**base, "checksum": f"sha256:{hashlib.sha256(BINARY).hexdigest()}"},
+            {**base, "mode": "0750", "owner": "root", "group": "root"},
         ]
 
     def _fine_scheduler_info(self) -> list[dict[str, Any]]:
@@ -1061,7 +1087,7 @@ TABLES: dict[str, str] = DATA["__kube_scheduler_tables"]
 @contextlib.contextmanager
 def world(folder: Path) -> Iterator[World]:
     made = World(folder)
-    with made.server:
+    with made.server, made.mirror:
         yield made
 
 

@@ -59,7 +59,8 @@ def parse_url(url: str) -> DownloadUrl:
         port = parts.port or DEFAULT_PORTS[parts.scheme]
         host = parts.hostname or ""
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        if not host or not f"{host}{target}".isascii() or not target.isprintable() or " " in target:
+        # urlsplit removes line breaks and keeps spaces.
+        if not host or not f"{host}{target}".isascii() or not url.isprintable() or " " in url:
             raise ValueError
     except (ValueError, KeyError):
         name = "the URL" if "@" in url else repr(url[:200])
