@@ -9,7 +9,11 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleActionFail
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import PlanError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    PlanError,
+    ProbeError,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import adopt
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
     _arguments,
@@ -53,6 +57,8 @@ class ActionModule(HostAction):
         _module_arguments.open_secrets(arguments, host)
         _arguments.discard(self._task)
         kept = self.run_module(arguments, task_vars, FILESET_RESULT_KEYS)
+        if not _seal.is_without_result(kept):
+            kept |= _validate(kept, host)
         for line in adopt.describe_kept_files(host, kept.get("kept")):
             self._display.display(line)
         return (
@@ -60,3 +66,13 @@ class ActionModule(HostAction):
             | _seal.seal_module_result(kept, host, _seal.FILESET)
             | _results.interpreter_facts(self)
         )
+
+
+def _validate(result: dict[str, t.Any], host: str) -> facts.FilesetResult:
+    try:
+        return facts.validate_fileset_result(result)
+    except ProbeError as error:
+        raise AnsibleActionFail(
+            f"{host}: invalid result of scheduler_fileset ({error});"
+            " check which host responds at its address"
+        ) from None

@@ -92,7 +92,7 @@ def rollback_order(step: Step) -> Vars:
 
 def _with_change(recalled: Vars) -> Vars:
     """Return the result of scheduler_fileset with `changed`, which its seal does not cover."""
-    return {**recalled, "changed": bool(recalled["done"])}
+    return {**recalled, "changed": bool(recalled.get("done"))}
 
 
 def gate(step: Step) -> Vars:

@@ -227,6 +227,29 @@ class HostResult(ModuleResult):
     round_trip: float
 
 
+class Handover(t.TypedDict):
+    """A handover that scheduler_fileset observed."""
+
+    holder: str
+    seconds: float
+    released: bool
+    transitions: int
+
+
+class FilesetResult(t.TypedDict, total=False):
+    """The fields of a result of scheduler_fileset on which steps of the controller rely."""
+
+    done: list[str]
+    digest: str
+    pending: list[str]
+    reasons: list[str]
+    handover: Handover | None
+    original: bool
+    version: str
+    not_after: str
+    dry_run: bool | None
+
+
 def validate_module_result(value: t.Any) -> ModuleResult:
     """Return the documented keys of a module result, at every depth.
 
@@ -239,6 +262,11 @@ def validate_module_result(value: t.Any) -> ModuleResult:
 def validate_host_result(value: t.Any) -> HostResult:
     """Return the documented keys of an action plugin result, without the keys of Ansible."""
     return t.cast(HostResult, _validate(value, HostResult, "result"))
+
+
+def validate_fileset_result(value: t.Mapping[str, t.Any]) -> FilesetResult:
+    """Return the known fields that a result of scheduler_fileset contains. Raises ProbeError."""
+    return t.cast(FilesetResult, _validate(value, FilesetResult, "result"))
 
 
 def _validate(value: t.Any, kind: t.Any, where: str) -> t.Any:
@@ -263,9 +291,13 @@ def _validate_mapping(value: t.Any, kind: t.Any, where: str) -> dict[str, t.Any]
         raise ProbeError(f"{where} is not a mapping")
     hints = t.get_type_hints(kind)
     missing = [name for name in hints if name not in value]
-    if missing:
+    if missing and kind.__total__:
         raise ProbeError(f"{where} has no {missing[0]}")
-    return {name: _validate(value[name], hint, f"{where}.{name}") for name, hint in hints.items()}
+    return {
+        name: _validate(value[name], hint, f"{where}.{name}")
+        for name, hint in hints.items()
+        if name in value
+    }
 
 
 def _validate_text(value: t.Any, where: str) -> str:

@@ -125,3 +125,36 @@ def _assert_documented(fields: dict[str, Any], kind: Any, where: str) -> None:
         # The documentation of `apiservers` has the same keys as `apiserver`.
         if element not in ANSIBLE_TYPES and name != "apiservers":
             _assert_documented(field["contains"], element, f"{where}.{name}")
+
+
+FILESET: dict[str, Any] = {
+    "done": ["unit"],
+    "version": "1.37.2",
+    "not_after": "",
+    "original": False,
+    "dry_run": None,
+    "handover": {"holder": "m2", "seconds": 1.0, "released": True, "transitions": 1},
+}
+
+
+def test_result_of_a_file_set_has_the_fields_of_its_state() -> None:
+    assert facts.validate_fileset_result({**FILESET, "other": 1}) == FILESET
+    assert facts.validate_fileset_result({}) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("done", None),
+        ("done", {"unit": 1}),
+        ("pending", 7),
+        ("version", 1.37),
+        ("not_after", {}),
+        ("original", "no"),
+        ("handover", {"holder": "m2"}),
+        ("handover", {**FILESET["handover"], "seconds": float("nan")}),
+    ],
+)
+def test_invalid_result_of_a_file_set_is_rejected(name: str, value: Any) -> None:
+    with pytest.raises(ProbeError, match=rf"^result\.{name}"):
+        facts.validate_fileset_result({**FILESET, name: value})
