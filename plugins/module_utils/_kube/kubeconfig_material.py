@@ -27,11 +27,15 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificat
     read_fields,
     read_validity,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.chain import (
+    UNTRUSTED,
+    find_anchor_problem,
+    find_chain_problem,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import (
     encode_public_key,
     parse_private_key,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.rules import has_chain
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import (
     current_utc,
     format_utc,
@@ -99,10 +103,9 @@ def check_ca(reader: MaterialReader, content: bytes, where: str) -> None:
     certificates = _parse_all(content, where)
     for number, certificate in enumerate(certificates, 1):
         which = f"{where}, certificate {number}," if len(certificates) > 1 else where
-        if not (read_fields(certificate) or {}).get("is_ca"):
-            raise KubeconfigError(
-                f"{which} is not a CA: its basicConstraints lack CA:TRUE; set a CA certificate"
-            )
+        unfit = find_anchor_problem(certificate)
+        if unfit:
+            raise KubeconfigError(f"{which} {unfit}; set a CA certificate")
         problem = _describe_validity(certificate, which)
         if problem:
             problems.append(problem)
@@ -152,10 +155,14 @@ def _check_client_ca(
     source = describe_source(entry, option, where)
     check_ca(reader, ca, source)
     leaf, *intermediates = chain
-    if not has_chain(leaf, intermediates, _parse_all(ca, source)):
+    problem = find_chain_problem(
+        leaf, intermediates, _parse_all(ca, source), current_utc(), ["clientAuth"]
+    )
+    if problem:
+        reason = f"is not signed by a CA in {describe_source(entry, option)}"
         raise KubeconfigError(
-            f"{_describe_client_certificate(entry, where)} is not signed by a CA in"
-            f" {describe_source(entry, option)};"
+            f"{_describe_client_certificate(entry, where)}"
+            f" {reason if problem == UNTRUSTED else problem};"
             " set a certificate from the CA that the apiserver trusts"
         )
 

@@ -20,11 +20,14 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
-    CertificateFields,
     parse_certificates,
     read_fields,
     read_public_key,
     read_validity,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.chain import (
+    find_anchor_problem,
+    find_limit,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.issuance import (
     Signer,
@@ -40,17 +43,12 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys impor
     parse_private_key,
     read_passphrase,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.names import (
-    find_disallowed_name,
-)
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.rules import (
-    check_validity,
-    find_defects,
-    is_damaged,
-)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import LIBRARY_ERRORS
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.rules import is_damaged
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.specification import (
     CertificateSpec,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.usages import oids_of
 
 with contextlib.suppress(ImportError):
     from cryptography import x509
@@ -125,7 +123,7 @@ def parse_authorities(content: bytes, path: str) -> list[x509.Certificate]:
     certificates = [
         certificate
         for certificate in parse_certificates(content)
-        if certificate is not None and read_fields(certificate) and read_public_key(certificate)
+        if certificate is not None and read_public_key(certificate) is not None
     ]
     if not certificates:
         raise X509Error(
@@ -146,68 +144,76 @@ def _read_required(path: str, option: str) -> bytes:
     return content
 
 
+def check_anchor(
+    certificate: x509.Certificate, path: str, spec: CertificateSpec, now: datetime
+) -> None:
+    """Raise X509Error if Kubernetes would reject each such certificate from the CA.
+
+    `path` is for the error message.
+    """
+    _raise_first(path, _find_anchor_problems(certificate, spec, now))
+
+
 def check_authority(
     certificate: x509.Certificate, path: str, spec: CertificateSpec, now: datetime
 ) -> None:
     """Raise X509Error if the CA cannot sign the specified certificate.
 
-    `path` is for the error message.
+    The rules for a CA that signs are stricter than those of `check_anchor`. `path` is for the error
+    message.
     """
-    fields = t.cast(CertificateFields, read_fields(certificate))
-    problems = [
-        *_find_unfitness(certificate, fields, now),
-        *_find_limits(certificate, fields, spec),
-    ]
-    if problems:
-        raise X509Error(f"{path!r} {problems[0]}", option="ca_path")
-    disallowed = find_disallowed_name(spec.subject_alt_name, **fields["name_constraints"])
-    if disallowed:
-        raise X509Error(
-            f"{path!r} cannot sign for {disallowed} because of its name constraints; remove the"
-            " name, or use another CA",
-            option="ca_path",
-        )
+    _raise_first(path, _find_anchor_problems(certificate, spec, now))
+    _raise_first(path, _find_signing_problems(certificate, spec))
 
 
-def _find_unfitness(
-    certificate: x509.Certificate, fields: CertificateFields, now: datetime
+def _raise_first(path: str, problems: t.Iterator[str]) -> None:
+    problem = next(problems, None)
+    if problem is not None:
+        raise X509Error(f"{path!r} {problem}", option="ca_path")
+
+
+def _find_anchor_problems(
+    certificate: x509.Certificate, spec: CertificateSpec, now: datetime
 ) -> t.Iterator[str]:
-    """Yield the reasons why the CA cannot sign any certificate."""
-    if not fields["is_ca"]:
-        yield "is not a CA: its basicConstraints lack CA:TRUE; use another CA"
-    if "keyCertSign" not in fields["key_usage"]:
-        yield "cannot sign certificates: its keyUsage lacks keyCertSign; use another CA"
-    if not fields["subject"]:
-        yield "has no subject, which certificates need as their issuer; use another CA"
-    invalid = check_validity(certificate, now)
-    if invalid:
-        yield f"{invalid}; use a CA that is valid now"
+    """Yield the reasons why Kubernetes rejects the specified certificate from the CA."""
+    unfit = find_anchor_problem(certificate, now)
+    if unfit:
+        yield f"{unfit}; use another CA"
     weakness = find_weakness(read_public_key(certificate))
     if weakness:
         yield f"has {weakness}; use another CA"
+    limit = find_limit(certificate, spec.subject_alt_name, oids_of(spec.extended_key_usage))
+    if limit:
+        yield f"{limit}; use another CA, or change the certificate"
 
 
-def _find_limits(
-    certificate: x509.Certificate, fields: CertificateFields, spec: CertificateSpec
-) -> t.Iterator[str]:
+def _find_signing_problems(certificate: x509.Certificate, spec: CertificateSpec) -> t.Iterator[str]:
     """Yield the reasons why the CA cannot sign the specified certificate."""
+    fields = read_fields(certificate)
+    if fields is None or not _can_write_subject(certificate):
+        yield "has a subject or an extension that the library cannot read; use another CA"
+        return
+    if not fields["is_ca"]:
+        yield "is not a CA: its basicConstraints lack CA:TRUE; use another CA"
+    if not fields["subject"]:
+        yield "has no subject, which certificates need as their issuer; use another CA"
     unsupported_digest = check_digest(key_kind_of(read_public_key(certificate)), spec.digest)
     if unsupported_digest:
         yield unsupported_digest
     if is_damaged(certificate):
         yield "is damaged: its own signature is invalid; use an intact copy"
-    defects = find_defects(certificate)
-    if defects:
-        yield f"is rejected by verifiers: {' and '.join(defects)}; use another CA"
     length = fields["path_length"]
     if spec.is_ca and length == 0:
         yield "cannot sign other CAs: its pathLen is 0; use another CA, or unset is_ca"
     if spec.is_ca and length and (spec.path_length is None or spec.path_length >= length):
         yield f"has pathLen {length}; set a smaller path_length"
-    usages = fields["extended_key_usage"]
-    extra = sorted(set(spec.extended_key_usage) - set(usages)) if usages else []
-    if extra and "anyExtendedKeyUsage" not in usages:
-        yield f"cannot sign for {', '.join(extra)}: its extendedKeyUsage lacks them; use another CA"
+
+
+def _can_write_subject(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.subject is not None
+    except LIBRARY_ERRORS:
+        return False  # Such as a name in T61 that is not UTF-8.
 
 
 def sign_certificate(

@@ -12,15 +12,20 @@ import contextlib
 import typing as t
 from datetime import datetime, timedelta
 
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import der
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import (
     LIBRARY_ERRORS,
     require_cryptography,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.names import (
+    describe_encoded_name,
     describe_general_names,
     describe_name,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pem import split_certificates
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.signatures import (
+    read_signature_algorithm,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import (
     format_utc,
     to_utc,
@@ -34,6 +39,8 @@ with contextlib.suppress(ImportError):
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
 
+# The positions of the names in a certificate, without the optional version.
+_ISSUER, _SUBJECT = 2, 4
 CertificateFields = dict[str, t.Any]
 Chain = t.Sequence["x509.Certificate | None"]
 """A certificate and its intermediates. If a certificate cannot be parsed, its entry is None."""
@@ -102,9 +109,8 @@ def read_fields(certificate: x509.Certificate) -> CertificateFields | None:
         read_validity(certificate)
         basic = find_extension(certificate, x509.BasicConstraints)
         usage = find_extension(certificate, x509.KeyUsage)
-        digest = certificate.signature_hash_algorithm
         return {
-            "subject": describe_name(certificate.subject),
+            "subject": describe_subject(certificate),
             "subject_alt_name": describe_general_names(
                 find_extension(certificate, x509.SubjectAlternativeName) or ()
             ),
@@ -115,11 +121,40 @@ def read_fields(certificate: x509.Certificate) -> CertificateFields | None:
             "is_ca": bool(basic and basic.ca),
             "path_length": basic.path_length if basic else None,
             "name_constraints": _read_name_constraints(certificate),
-            "digest": digest.name if digest else None,
-            "issuer": describe_name(certificate.issuer),
+            "digest": _read_digest(certificate),
+            "issuer": _describe(certificate, lambda: certificate.issuer, _ISSUER),
         }
     except LIBRARY_ERRORS:
         return None
+
+
+def describe_subject(certificate: x509.Certificate) -> dict[str, t.Any]:
+    """Return the subject like `describe_name`. Raises the errors of the library."""
+    return _describe(certificate, lambda: certificate.subject, _SUBJECT)
+
+
+def _describe(
+    certificate: x509.Certificate, read_name: t.Callable[[], x509.Name], position: int
+) -> dict[str, t.Any]:
+    try:
+        return describe_name(read_name())
+    except LIBRARY_ERRORS:  # The library rejects T61 that is not UTF-8.
+        encoded = certificate.public_bytes(serialization.Encoding.DER)
+        tbs = der.read_single(encoded, der.SEQUENCE).children()[0]
+        fields = [field for field in tbs.children() if field.tag in (der.INTEGER, der.SEQUENCE)]
+        return describe_encoded_name(fields[position].encoded)
+
+
+def _read_digest(certificate: x509.Certificate) -> str | None:
+    """Return the name of the signature's hash; None for a signature without a separate hash."""
+    algorithm = read_signature_algorithm(certificate)
+    if algorithm is not None:
+        return algorithm.hash_name or None
+    try:
+        digest = certificate.signature_hash_algorithm
+    except LIBRARY_ERRORS:
+        return "unknown"
+    return digest.name if digest else "unknown"
 
 
 def _read_name_constraints(certificate: x509.Certificate) -> dict[str, list[str]]:

@@ -24,7 +24,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.arguments 
     REQUEST_OPTION,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.authority import (
-    check_authority,
+    check_anchor,
     parse_authorities,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller_options import (
@@ -168,7 +168,7 @@ def _require_one_authority(
 
     def find_error(certificate: t.Any) -> X509Error | None:
         try:
-            check_authority(certificate, path, spec, now)
+            check_anchor(certificate, path, spec, now)
         except X509Error as error:
             return error
         return None

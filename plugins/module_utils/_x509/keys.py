@@ -26,8 +26,6 @@ with contextlib.suppress(ImportError):
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
-# Not every public key can verify a signature.
-SIGNATURE_ERRORS: tuple[type[Exception], ...] = (*LIBRARY_ERRORS, AttributeError)
 CURVES = {"secp256r1": 256, "secp384r1": 384, "secp521r1": 521}
 RSA_SIZES = (2048, 8192)
 _MIN_RSA_EXPONENT = 65537
@@ -239,22 +237,6 @@ def compare_key(
     if key.encrypted != (passphrase is not None):
         file_differences.append(f"the key is {'' if key.encrypted else 'not '}encrypted")
     return differences, file_differences
-
-
-def has_valid_signature(signed: t.Any, public: t.Any, content: bytes) -> bool:
-    """Whether this key made the signature of a certificate or request over `content`."""
-    try:
-        if isinstance(public, rsa.RSAPublicKey):
-            public.verify(
-                signed.signature, content, padding.PKCS1v15(), signed.signature_hash_algorithm
-            )
-        elif isinstance(public, ec.EllipticCurvePublicKey):
-            public.verify(signed.signature, content, ec.ECDSA(signed.signature_hash_algorithm))
-        else:
-            public.verify(signed.signature, content)
-    except SIGNATURE_ERRORS:
-        return False
-    return True
 
 
 def check_digest(kind: KeyKind, digest: str | None) -> str | None:

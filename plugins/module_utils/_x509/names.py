@@ -16,6 +16,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import X509Error
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import der
 
 with contextlib.suppress(ImportError):
     from cryptography import x509
@@ -37,6 +38,7 @@ _MAX_CHARS = {short: max_chars for short, _oid, max_chars, _others in _ATTRIBUTE
 _OIDS = {short: oid for short, oid, _max, _others in _ATTRIBUTES}
 _BY_OID = {oid: short for short, oid in _OIDS.items()}
 _ORDER = list(_OIDS)
+_T61_TAG, _BMP_TAG = 0x14, 0x1E
 Subject = tuple[tuple[str, str], ...]
 # IDNA 2003, which Python uses, and IDNA 2008 encode these characters differently.
 _DEVIATIONS = frozenset("\u00df\u03c2\u200c\u200d")
@@ -128,6 +130,22 @@ def describe_name(name: x509.Name) -> dict[str, t.Any]:
     for attribute in name:
         oid = attribute.oid.dotted_string
         values.setdefault(_BY_OID.get(oid, oid), []).append(str(attribute.value))
+    return {key: texts[0] if len(texts) == 1 else sorted(texts) for key, texts in values.items()}
+
+
+def describe_encoded_name(encoded: bytes) -> dict[str, t.Any]:
+    """Return a distinguished name in DER like `describe_name`, in formats the library rejects too.
+
+    As Go does, read T61 as Latin-1. Raises DerError.
+    """
+    values: dict[str, list[str]] = {}
+    for group in der.read_single(encoded, der.SEQUENCE).children():
+        for attribute in group.children():
+            oid, value = attribute.children()
+            encoding = {_T61_TAG: "latin-1", _BMP_TAG: "utf-16-be"}.get(value.tag, "utf-8")
+            number = der.read_oid(oid)
+            text = value.content.decode(encoding, "replace")
+            values.setdefault(_BY_OID.get(number, number), []).append(text)
     return {key: texts[0] if len(texts) == 1 else sorted(texts) for key, texts in values.items()}
 
 
@@ -323,35 +341,3 @@ def parse_name_constraints(entries: Iterable[object], option: str) -> tuple[str,
                 option=location,
             )
     return tuple(dict.fromkeys(subtrees))
-
-
-def find_disallowed_name(
-    entries: Iterable[str], permitted: Iterable[str], excluded: Iterable[str]
-) -> str | None:
-    """Return the first name that violates the name constraints; None if all names are allowed."""
-    permitted, excluded = list(permitted), list(excluded)
-    for entry in entries:
-        kind = entry.partition(":")[0]
-        same_kind = [limit for limit in permitted if limit.startswith(f"{kind}:")]
-        if (same_kind and not any(_within(entry, limit) for limit in same_kind)) or any(
-            _within(entry, x) for x in excluded
-        ):
-            return entry
-    return None
-
-
-def _within(entry: str, limit: str) -> bool:
-    (kind, _colon, value), (other, _colon, domain) = entry.partition(":"), limit.partition(":")
-    if kind != other:
-        return False
-    if kind == "IP":
-        address, network = ipaddress.ip_address(value), ipaddress.ip_network(domain)
-        return address.version == network.version and address in network
-    if kind == "email":
-        return value == domain if "@" in domain else _below(value.rpartition("@")[2], domain)
-    return kind == "DNS" and _below(value, domain)
-
-
-def _below(name: str, domain: str) -> bool:
-    domain = domain.lstrip(".")
-    return name == domain or name.endswith(f".{domain}")

@@ -177,7 +177,7 @@ class PairRun:
         return expect_fields(
             self.spec.certificate,
             key.kind.type if key else self.spec.key.kind.type,
-            self.issuer.subject if self.issuer is not None else None,
+            self.issuer,
         )
 
     def read_waiting_key(self) -> t.Any:

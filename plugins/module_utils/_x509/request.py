@@ -22,7 +22,6 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.issuance i
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import (
     choose_hash,
     find_weakness,
-    has_valid_signature,
     is_same_key,
     key_kind_of,
 )
@@ -36,6 +35,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.names impo
     describe_name,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.rules import expect_fields
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.signatures import (
+    has_valid_signature,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.specification import (
     CertificateSpec,
 )
@@ -136,7 +138,7 @@ def _load_request(csr: object) -> tuple[x509.CertificateSigningRequest, Certific
 
 def _verify_key(request: x509.CertificateSigningRequest) -> None:
     public = request.public_key()
-    if not has_valid_signature(request, public, request.tbs_certrequest_bytes):
+    if not has_valid_signature(request, public):
         raise X509Error(
             "the host's signing request is not signed with its own key; check that the host runs"
             " x509_cert of this collection"

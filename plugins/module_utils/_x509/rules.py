@@ -21,19 +21,28 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils import _duration
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
     CertificateFields,
     Chain,
+    describe_subject,
     find_extension,
     read_fields,
     read_public_key,
     read_validity,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import (
-    has_valid_signature,
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.chain import (
+    UNTRUSTED,
+    find_chain_problem,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import LIBRARY_ERRORS
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.chain_certificate import (
+    UnusableError,
+    parse_chain_certificate,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.names import (
     build_x509_name,
     describe_name,
     parse_alt_names,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.signatures import (
+    has_valid_signature,
+    read_signature_algorithm,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.specification import (
     CertificateSpec,
@@ -126,7 +135,7 @@ def check_issuer(
     parent = certificate if issuer is None else issuer
     if certificate.issuer != parent.subject:
         return []  # compare_fields reports the issuer.
-    if not has_valid_signature(certificate, public, certificate.tbs_certificate_bytes):
+    if not has_valid_signature(certificate, public):
         return ["the signature is not from the current key of the CA"]
     authority_identifier = _read_key_identifiers(certificate)[0]
     parent_identifier = _read_key_identifiers(parent)[1]
@@ -140,75 +149,44 @@ def check_issuer(
 def has_signed(parent: x509.Certificate, child: x509.Certificate) -> bool:
     """Whether `parent` is the issuer of `child` by name and signature."""
     try:
-        return bool(
-            child.issuer == parent.subject
-            and has_valid_signature(child, parent.public_key(), child.tbs_certificate_bytes)
-        )
-    except LIBRARY_ERRORS:
-        return False  # This version of the library does not support the name or the key type.
-
-
-def has_chain(
-    leaf: x509.Certificate,
-    intermediates: list[x509.Certificate],
-    anchors: t.Iterable[x509.Certificate],
-) -> bool:
-    """Whether the signatures lead from the leaf to an anchor, directly or through intermediates."""
-    anchors, reached = list(anchors), [leaf]
-    for child in reached:  # The loop appends parents to the list that it reads.
-        if any(has_signed(anchor, child) for anchor in anchors):
-            return True
-        parents = [entry for entry in intermediates if has_signed(entry, child)]
-        intermediates = [entry for entry in intermediates if entry not in parents]
-        reached += parents
-    return False
+        issuer, issued = parse_chain_certificate(parent), parse_chain_certificate(child)
+    except UnusableError:
+        return False
+    return issued.issuer == issuer.subject and has_valid_signature(child, issuer.public_key)
 
 
 def check_chain(
     chain: Chain, anchors: t.Sequence[x509.Certificate], ca: str, now: datetime
 ) -> t.Iterator[Problem]:
-    """Yield the problems for which a verifier that trusts the anchors rejects the certificate.
+    """Yield the problem for which Kubernetes, which trusts the anchors, rejects the certificate.
 
-    `chain` is the certificate and its intermediates. `ca` names the anchors in the message.
+    `chain` is the certificate and its intermediates. `ca` names the anchors in the message. The
+    validity and the usages of the certificate itself are those of `check_use`.
     """
     leaf, *intermediates = (entry for entry in chain if entry is not None)
-    if not has_chain(leaf, intermediates, anchors):
+    usages = (read_fields(leaf) or {}).get("extended_key_usage")
+    required = [usage for usage in REQUIRED_USAGES if not usages or usage in usages]
+    problem = find_chain_problem(
+        leaf, intermediates, anchors, now, required, check_leaf_validity=False
+    )
+    if problem == UNTRUSTED:
         yield Problem(
             f"is not signed by {ca}",
             "request a certificate from this CA, or set the CA that signed it",
         )
-        return
-    valid_intermediates, valid_anchors = (
-        [parent for parent in parents if _can_sign(parent, now)]
-        for parents in (intermediates, anchors)
-    )
-    if not has_chain(leaf, valid_intermediates, valid_anchors):
-        yield Problem(
-            f"leads to {ca} through a certificate that has expired or is not a CA",
-            "replace this certificate of the chain",
-        )
-
-
-def _can_sign(parent: x509.Certificate, now: datetime) -> bool:
-    fields = read_fields(parent) or {"is_ca": False}
-    usages = fields["is_ca"] and fields["key_usage"]
-    return (
-        fields["is_ca"]
-        and read_validity(parent)[1] > now
-        and (not usages or "keyCertSign" in usages)
-    )
+    elif problem:
+        yield Problem(problem, f"request a certificate for which {ca} leads to a valid chain")
 
 
 def is_damaged(certificate: x509.Certificate) -> bool:
-    """Whether a self-signed certificate has an invalid signature."""
+    """Whether a self-signed certificate has an invalid signature of an accepted algorithm."""
     authority_identifier, identifier = _read_key_identifiers(certificate)
     self_issued = certificate.issuer == certificate.subject
     return (
         self_issued
         and authority_identifier in (None, identifier)
-        and not has_valid_signature(
-            certificate, read_public_key(certificate), certificate.tbs_certificate_bytes
-        )
+        and read_signature_algorithm(certificate) is not None
+        and not has_valid_signature(certificate, read_public_key(certificate))
     )
 
 
@@ -225,7 +203,7 @@ def _read_key_identifiers(certificate: x509.Certificate) -> tuple[bytes | None, 
 
 
 def find_defects(certificate: x509.Certificate) -> list[str]:
-    """Return the defects for which verifiers reject the certificate for every purpose."""
+    """Return the defects that a certificate from this collection must not have."""
     unknown = [
         entry.oid.dotted_string
         for entry in certificate.extensions
@@ -248,11 +226,6 @@ def check_use(
         yield Problem(
             check_validity(leaf, now),
             "wait until then, or compare the clock with the clock of the CA",
-        )
-    defects = find_defects(leaf)
-    if defects:
-        yield Problem(
-            f"is rejected by verifiers: {' and '.join(defects)}", "request a new certificate"
         )
     if fields["is_ca"]:
         yield Problem("is the certificate of a CA", "request a certificate for a client and server")
@@ -281,12 +254,12 @@ def check_names(fields: CertificateFields, alt_names: t.Sequence[str]) -> t.Iter
 
 
 def expect_fields(
-    spec: CertificateSpec, key_type: str, issuer: x509.Name | None
+    spec: CertificateSpec, key_type: str, issuer: x509.Certificate | None
 ) -> CertificateFields:
     """Return the fields of the specified certificate, which is self-signed without an issuer."""
-    subject = build_x509_name(spec.subject)
+    subject = describe_name(build_x509_name(spec.subject))
     return {
-        "subject": describe_name(subject),
+        "subject": subject,
         "subject_alt_name": sorted(spec.subject_alt_name),
         "key_usage": sorted(select_usable(spec.key_usage, key_type)),
         "extended_key_usage": sorted(spec.extended_key_usage),
@@ -297,7 +270,7 @@ def expect_fields(
             "excluded": sorted(spec.excluded),
         },
         "digest": spec.digest,
-        "issuer": describe_name(subject if issuer is None else issuer),
+        "issuer": subject if issuer is None else describe_subject(issuer),
     }
 
 

@@ -124,6 +124,11 @@ def build_extended_key_usage(names: t.Iterable[str]) -> x509.ExtendedKeyUsage:
     return x509.ExtendedKeyUsage([x509.ObjectIdentifier(_LIBRARY_USAGE[name]) for name in names])
 
 
+def oids_of(names: t.Iterable[str]) -> dict[str, str]:
+    """Return the object identifiers of extended key usages, by name."""
+    return {name: _LIBRARY_USAGE[name] for name in names}
+
+
 def describe_extended_key_usage(usage: t.Iterable[x509.ObjectIdentifier]) -> list[str]:
     """Return the names of extended key usages, sorted; for an unknown usage, its identifier."""
     names = {oid: name for name, _others, oid in _EXTENDED_KEY_USAGES}

@@ -13,7 +13,6 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.names impo
     build_x509_name,
     describe_general_names,
     describe_name,
-    find_disallowed_name,
     parse_alt_names,
     parse_name_constraints,
     parse_subject,
@@ -281,24 +280,3 @@ def test_name_constraints_are_normalized_or_rejected() -> None:
         with pytest.raises(X509Error) as caught:
             parse_name_constraints([bad], "name_constraints.permitted")
         one_line(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("entry", "permitted", "excluded", "allowed"),
-    [
-        ("DNS:a.example.com", ["DNS:example.com"], [], True),
-        ("DNS:example.com", ["DNS:example.com"], [], True),
-        ("DNS:badexample.com", ["DNS:example.com"], [], False),
-        ("DNS:a.example.com", ["IP:10.0.0.0/8"], [], True),
-        ("IP:10.1.2.3", ["IP:10.0.0.0/8"], [], True),
-        ("IP:11.1.2.3", ["IP:10.0.0.0/8"], [], False),
-        ("IP:::1", ["IP:10.0.0.0/8"], [], False),
-        ("IP:10.1.2.3", [], ["IP:10.0.0.0/8"], False),
-        ("email:a@b.example", ["email:b.example"], [], True),
-        ("email:a@b.example", ["email:c@b.example"], [], False),
-    ],
-)
-def test_name_outside_the_constraints_of_the_ca_is_found(
-    entry: str, permitted: list[str], excluded: list[str], allowed: bool
-) -> None:
-    assert find_disallowed_name([entry], permitted, excluded) == (None if allowed else entry)

@@ -39,10 +39,13 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.request im
     verify_plain_request,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.rules import compare_fields
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.usages import build_key_usage
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 
+from tests.support import chains
+from tests.support.chain_cases import root
 from tests.support.fake_module import killed_at, one_line
 from tests.support.pki import NOW, Ca, Host, certificate, spare, write_profiles
 
@@ -477,7 +480,8 @@ def without_sign(ca: Ca) -> x509.Certificate:
         NOW.replace(tzinfo=None),
         NOW.replace(tzinfo=None) + DAY * 4000,
     ).add_extension(x509.BasicConstraints(True, None), True)
-    return builder.sign(ca.key, hashes.SHA256())
+    usage = build_key_usage(["digitalSignature", "cRLSign"])
+    return builder.add_extension(usage, True).sign(ca.key, hashes.SHA256())
 
 
 AUTHORITY: dict[str, Any] = {"is_ca": True, "subject": {"CN": "kubernetes"}, "valid_for": "87600h"}
@@ -501,7 +505,7 @@ BAD_CAS: dict[str, tuple[Any, str]] = {
         lambda ca: certificate(
             ca.key, **AUTHORITY, name_constraints={"permitted": ["DNS:example.org"]}
         ),
-        "cannot sign for DNS:m1.example.com",
+        "name constraints: DNS:m1.example.com is not in DNS:example.org",
     ),
 }
 
@@ -516,6 +520,31 @@ def test_unfit_ca_is_rejected(host: Host, ca: Ca, case: str) -> None:
             host.run(check=check)
         assert str(ca.path) in one_line(caught.value)
     assert host.snapshot() == {}
+
+
+FIT_CAS: dict[str, Any] = {
+    "no keyUsage": lambda: root(chains.basic()),
+    "serial number 0": lambda: root(serial=0),
+    "RSASSA-PSS": lambda: root(key=spare("RSA"), salt=32),
+    "a long serial number": lambda: root(serial=1 << 200),
+}
+
+
+@pytest.mark.parametrize("case", FIT_CAS)
+def test_ca_that_kubernetes_accepts_can_sign(host: Host, ca: Ca, case: str) -> None:
+    made = FIT_CAS[case]()
+    ca.key, ca.certificate = made.key, made.certificate
+    ca.write()
+    assert host.run()["chain"] == "valid"
+    assert host.run()["changed"] is False
+
+
+def test_ca_with_a_name_that_the_library_cannot_read_is_rejected(host: Host, ca: Ca) -> None:
+    made = root(subject=chains.name("K\u00f6ln".encode("latin-1"), chains.T61))
+    ca.key, ca.certificate = made.key, made.certificate
+    ca.write()
+    with pytest.raises(X509Error, match="the library cannot read"):
+        host.run()
 
 
 @pytest.mark.parametrize("mode", [0o604, 0o620, 0o666])

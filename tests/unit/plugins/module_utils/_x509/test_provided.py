@@ -19,6 +19,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.provided i
     read_subject,
 )
 
+from tests.support import chain_cases, chains
 from tests.support.fake_module import one_line
 from tests.support.pki import NOW, Ca, certificate, key_pem, pem, spare
 
@@ -65,6 +66,62 @@ def test_pair_with_an_intermediate_is_accepted(ca: Ca) -> None:
     assert line.startswith("cert_source: '/c.pem' is not signed by the CA in '/ca.pem'")
 
 
+def chain_of(*extensions: bytes) -> tuple[str, str]:
+    """Return the PEM of a usable leaf with its intermediate CA, and of the root."""
+    case = chain_cases.stack(chain_cases.root(), extensions)
+    parent, anchor = case.intermediates[0], case.anchors[0]
+    authority = CertificateAuthority(parent.certificate, parent.key)
+    return pem(certificate(KEY, authority, **FIT)) + pem(parent.certificate), pem(
+        anchor.certificate
+    )
+
+
+@pytest.mark.parametrize(
+    ("extensions", "words"),
+    [
+        (
+            (*chain_cases.CA, chains.constraints(["IP:10.0.0.0/8"])),
+            "IP:127.0.0.1 is not in IP:10.0.0.0/8, which the CA permits; request",
+        ),
+        (
+            (*chain_cases.CA, chains.constraints(["dirName:x"])),
+            "marks name constraints of the kind directoryName as critical",
+        ),
+        (
+            (*chain_cases.CA, chains.unknown()),
+            "marks the extension 1.3.6.1.4.1.99999.1 as critical",
+        ),
+        (
+            (*chain_cases.CA, chains.extended(chains.SERVER)),
+            "the extendedKeyUsage of a CA of its chain lacks clientAuth",
+        ),
+    ],
+)
+def test_chain_that_kubernetes_rejects_is_rejected(
+    ca: Ca, extensions: tuple[bytes, ...], words: str
+) -> None:
+    own, anchor = chain_of(*extensions)
+    [line] = refused(ca, own, ca_pem=anchor)
+    assert words in line
+
+
+@pytest.mark.parametrize(
+    "anchor",
+    [
+        chain_cases.root(serial=0),
+        chain_cases.root(chains.basic()),
+        chain_cases.root(key=spare("RSA"), salt=32),
+        chain_cases.root(subject=chains.name("K\u00f6ln".encode("latin-1"), chains.T61)),
+    ],
+    ids=["serial number 0", "no keyUsage", "RSASSA-PSS", "T61"],
+)
+def test_ca_that_kubernetes_accepts_is_accepted(ca: Ca, anchor: chains.Entity) -> None:
+    names = [f"IP:{name}" if name[0].isdigit() else f"DNS:{name}" for name in SANS]
+    own = chain_cases.leaf(anchor, names=names)
+    files = (pem(own.certificate), key_pem(own.key), pem(anchor.certificate))
+    assert refused(ca, *files) == []
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -104,8 +161,9 @@ def test_certificate_that_is_not_valid_now_is_rejected(ca: Ca) -> None:
     own = leaf(ca, valid_for="24h", renew_before="1h")
     [line] = refused(ca, own, now=NOW + timedelta(hours=25))
     assert line.startswith("cert_source: '/c.pem' expired on ")
-    [line] = refused(ca, own, now=NOW - timedelta(hours=1))
+    line, ca_line = refused(ca, own, now=NOW - timedelta(hours=1))
     assert line.startswith("cert_source: '/c.pem' is not valid before ")
+    assert "through a certificate that is not valid before" in ca_line
 
 
 def test_certificate_of_another_ca_with_the_same_name_is_rejected(ca: Ca) -> None:
