@@ -127,7 +127,7 @@ WHICH ?= not nightly
 integration: tools ## Test modules, and the role on simulated hosts (WHICH= also selects slow tests)
 	@python3 lab/need.py cfssl=golang-cfssl go=golang-go
 	@python3 lab/debs.py promtool >/dev/null
-	pytest -q -n 2 --dist loadfile -m "$(WHICH)" tests/integration \
+	pytest -q -rs -n 2 --dist loadfile -m "$(WHICH)" tests/integration \
 	    --ignore tests/integration/leader_info
 
 .PHONY: page

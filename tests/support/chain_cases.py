@@ -65,8 +65,8 @@ class Case(NamedTuple):
 
         As its readers do, ignore an anchor that the library cannot load.
         """
-        leaf, *intermediates = (entry.certificate for entry in (self.leaf, *self.intermediates))
-        anchors = [entry.certificate for entry in self.anchors]
+        leaf, *intermediates = (entry.readable for entry in (self.leaf, *self.intermediates))
+        anchors = [entry.readable for entry in self.anchors]
         if leaf is None or None in intermediates:
             return "cannot be read"
         return find_chain_problem(

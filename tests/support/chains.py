@@ -144,10 +144,14 @@ class Entity(NamedTuple):
     subject: bytes
 
     @property
-    def certificate(self) -> x509.Certificate | None:
+    def certificate(self) -> x509.Certificate:
+        return x509.load_der_x509_certificate(self.encoded)
+
+    @property
+    def readable(self) -> x509.Certificate | None:
         """The certificate; None if the library cannot load it."""
         try:
-            return x509.load_der_x509_certificate(self.encoded)
+            return self.certificate
         except ValueError:
             return None
 
