@@ -324,6 +324,6 @@ def _replaced(
             fingerprint = rotation.pair_fingerprint(results[step.host]["certificates"])
     elif os.path.isfile(v.cert_source):
         fingerprint = rotation.first_fingerprint(
-            step.read_text(f"{step.prefix}cert_source", v.cert_source)
+            step.read_certificates(f"{step.prefix}cert_source", v.cert_source)
         )
     return [fingerprint] if fingerprint else []

@@ -254,7 +254,9 @@ def _sans_and_certificates(
     result: Vars = {"sans": list(dict.fromkeys(["127.0.0.1", *addresses, *v.extra_sans]))}
     for name in PEM_VARIABLES:
         path = getattr(v, name)
-        result[f"{name}_pem"] = step.read_text(f"{step.prefix}{name}", path) if path else None
+        result[f"{name}_pem"] = (
+            step.read_certificates(f"{step.prefix}{name}", path) if path else None
+        )
     return result
 
 

@@ -31,6 +31,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
     unit_name,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import MONITORING
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pem import (
+    normalize_pem,
+    split_certificates,
+)
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _envelope, _seal
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._report_mode import MODE_VARIABLE
 
@@ -229,10 +233,21 @@ class Step:
     # --- files of the controller
 
     @staticmethod
-    def read_text(option: str, path: str) -> str:
+    def read_certificates(option: str, path: str) -> str:
+        """Return the certificates of a file as PEM without other text. Raises PlanError.
+
+        Comments of any encoding are accepted, as in the files of Kubernetes.
+        """
+        text = Step.read_text(option, path, encoding="latin-1")
+        return normalize_pem(b"\n".join(split_certificates(text.encode("latin-1")))).decode(
+            "ascii", "replace"
+        )
+
+    @staticmethod
+    def read_text(option: str, path: str, encoding: str = "ascii") -> str:
         """Return the content of a file with certificates or a checksum. Raises PlanError."""
         try:
-            with open(path, encoding="ascii") as stream:
+            with open(path, encoding=encoding) as stream:
                 text = stream.read(MAX_PEM_CHARACTERS)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not PEM text"

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import ipaddress
 import itertools
 import math
@@ -252,12 +251,12 @@ def read_field(
     data, path = entry.get(f"{key}-data") or "", entry.get(key) or ""
     if not data and not path:
         return None
-    if not isinstance(data, str) or not isinstance(path, str):
+    if not isinstance(data, (str, bytes)) or not isinstance(path, str):
         raise KubeconfigError(f"{where}: {key} is not text; set a string")
     if data:
         try:
-            return base64.b64decode(data, validate=True).decode()
-        except (binascii.Error, ValueError):
+            return decode_data(data).decode()
+        except ValueError:
             raise KubeconfigError(
                 f"{where}: {key}-data is not base64 of text; encode the PEM text"
             ) from None
@@ -267,6 +266,15 @@ def read_field(
             " set an absolute path"
         )
     return _read_text(os.path.join(directory or "/", path), f"{where}: {key}")
+
+
+def decode_data(data: str | bytes) -> bytes:
+    """Return the content of a -data field. Raises ValueError.
+
+    As kubectl does, accept line breaks, and the Base64 of Base64 that the YAML tag !!binary needs.
+    """
+    encoded = data.encode("ascii") if isinstance(data, str) else data
+    return base64.b64decode(encoded.replace(b"\r", b"").replace(b"\n", b""), validate=True)
 
 
 def _read_text(path: str, where: str) -> str:

@@ -32,6 +32,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.kubeconfig
     Options,
     options_set,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pem import normalize_pem
 
 if t.TYPE_CHECKING:  # pragma: no cover
     # A mapping of fields to their values. None removes a field.
@@ -213,7 +214,9 @@ def _pair_fields(reader: MaterialReader, entry: Options, where: str) -> Patch:
 
 
 def _embedded(name: str, content: bytes | None) -> Patch:
-    return {name: None, f"{name}-data": base64.b64encode(content or b"").decode()}
+    # The options accept files that kubectl and Go cannot read, such as PEM after a byte order mark.
+    text = normalize_pem(content or b"")
+    return {name: None, f"{name}-data": base64.b64encode(text).decode()}
 
 
 def _by_path(name: str, path: str, directory: str) -> Patch:

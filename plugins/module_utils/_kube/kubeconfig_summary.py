@@ -8,8 +8,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import copy
 import hashlib
 import ssl
@@ -19,6 +17,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils import _secrets
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.kubeconfig import (
     ENTRY_KINDS,
     Config,
+    decode_data,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.kubeconfig_options import (
     Options,
@@ -150,8 +149,8 @@ def _certificate_facts(data: t.Any) -> list[dict[str, t.Any]] | None:
     fingerprint.
     """
     try:
-        content = base64.b64decode(data, validate=True)
-    except (TypeError, ValueError, binascii.Error):
+        content = decode_data(data)
+    except (AttributeError, TypeError, ValueError):
         return None
     if library.describe_missing_cryptography() is None:
         return [_describe_certificate(each) for each in parse_certificates(content)] or None

@@ -12,9 +12,14 @@ issues certificates, the plugin signs the request of the target with `sign_reque
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 from datetime import datetime
 
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    CollectionError,
+    X509Error,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.arguments import (
     CA_CERTIFICATE_OPTION,
     CERTIFICATE_OPTION,
@@ -34,6 +39,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller
     FindFile,
     check_request_size,
     reject_internal_options,
+    require_readable,
     select_target_options,
     validate_task_options,
 )
@@ -70,8 +76,8 @@ def prepare_task(
     """Validate the options of a task, then read and check the CA and profile as the calling user.
 
     `find` takes an option's name and its relative path. It returns the full path, or raises
-    `file_not_found`. Without `need_key`, the CA key and its passphrase are not read, and the
-    result cannot sign.
+    `file_not_found`. Without `need_key`, the result cannot sign, and the CA key and its passphrase
+    are read only to select one of several CAs.
 
     Raises X509Error for an invalid option or CA, MissingError if a file does not exist, and
     FilesError if it cannot be read. Raises LibraryError if the controller lacks cryptography.
@@ -86,12 +92,30 @@ def prepare_task(
     authority = (
         load_authority(ca_path, options["ca_privatekey_path"], spec.ca.passphrase_path)
         if need_key
-        else load_authority_certificate(ca_path)
+        else _load_certificate(args, ca_path, spec.ca.passphrase_path, find)
     )
     check_authority(authority.certificate, ca_path, spec.certificate, now)
     arguments = select_target_options(args, options)
     arguments[CA_CERTIFICATE_OPTION] = serialize_certificate(authority.certificate).decode("ascii")
     return PreparedTask(arguments, authority, spec.certificate, now)
+
+
+def _load_certificate(
+    args: t.Mapping[str, t.Any], ca_path: str, passphrase_path: str | None, find: FindFile
+) -> CertificateAuthority:
+    """Load the CA without its key; of several CAs in the file, the one that signs.
+
+    Only the key shows which CA signs. Raises the errors of `load_authority_certificate`.
+    """
+    try:
+        return load_authority_certificate(ca_path)
+    except X509Error:
+        key_path = args.get("ca_privatekey_path")
+        with contextlib.suppress(CollectionError):
+            if key_path is not None:
+                full_path = require_readable("ca_privatekey_path", key_path, find)
+                return load_authority(ca_path, full_path, passphrase_path)._replace(private=None)
+        raise
 
 
 def sign_request(task: PreparedTask, csr: object) -> dict[str, t.Any]:

@@ -40,7 +40,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import (
     require_cryptography,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pem import split_certificates
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pem import (
+    normalize_pem,
+    split_certificates,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.request import verify_request
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.specification import (
     CertificateSpec,
@@ -123,8 +126,12 @@ def prepare_external_task(args: t.Mapping[str, t.Any], find: FindFile) -> Extern
     _require_one_authority(parse_authorities(content, ca_path), ca_path, spec)
     request = paths.read(options["csr_path"], limit=MAX_REQUEST_BYTES) or b""
     arguments = select_target_options(args, options)
-    arguments[CA_CERTIFICATE_OPTION] = b"\n".join(split_certificates(content)).decode("ascii")
-    arguments[CERTIFICATE_OPTION] = b"\n".join(_read_received(source)).decode("ascii")
+    arguments[CA_CERTIFICATE_OPTION] = normalize_pem(
+        b"\n".join(split_certificates(content))
+    ).decode("ascii", "replace")
+    arguments[CERTIFICATE_OPTION] = normalize_pem(b"\n".join(_read_received(source))).decode(
+        "ascii", "replace"
+    )
     arguments[REQUEST_OPTION] = request.decode("ascii", "replace")
     return ExternalTask(arguments, spec, ca_path, options["csr_path"], source)
 

@@ -634,6 +634,33 @@ def test_shared_apiserver_url_is_warned_about(variables: dict[str, Any]) -> None
     assert planned(variables, FACTS, other)["warnings"] == []
 
 
+def odd_files(pem: bytes) -> dict[str, bytes]:
+    """Return files with the same certificate that the role accepts."""
+    return {
+        "byte order mark": b"\xef\xbb\xbf" + pem,
+        "joined": pem.rstrip() + pem,
+        "CRLF": pem.replace(b"\n", b"\r\n"),
+        "comment in UTF-8": "# Zertifikat für 中文\n".encode() + pem,
+        "comment in GBK": "# 中文\n".encode("gbk") + pem,
+    }
+
+
+@pytest.mark.parametrize("odd", odd_files(b""))
+@pytest.mark.parametrize("name", ["ca_cert", "apiserver_ca", "new_ca_cert", "metrics_cert"])
+def test_odd_file_with_certificates_is_read_and_normalized(
+    variables: dict[str, Any], ca: Ca, tmp_path: Path, name: str, odd: str
+) -> None:
+    path = tmp_path / "odd.pem"
+    path.write_bytes(odd_files(ca.path.read_bytes())[odd])
+    given = {f"kube_scheduler_{name}": str(path)}
+    if name in ("new_ca_cert", "metrics_cert"):
+        key = {"new_ca_cert": "new_ca_key", "metrics_cert": "metrics_key"}[name]
+        given[f"kube_scheduler_{key}"] = str(ca.key_path)
+    found = fixed(variables | given)
+    assert [line for line in found["errors"] if "CERTIFICATE" in line or "read" in line] == []
+    assert found[f"{name}_pem"] in (ca.pem, ca.pem * 2)
+
+
 @pytest.mark.parametrize("name", ["ca_cert", "apiserver_ca"])
 def test_private_key_among_the_certificates_is_rejected(
     variables: dict[str, Any], ca: Ca, tmp_path: Path, name: str

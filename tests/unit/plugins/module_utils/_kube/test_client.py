@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import socket
@@ -15,10 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import KubeError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    KubeconfigError,
+    KubeError,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import client as kube
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import transport
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.client import StatusError
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube.kubeconfig import read_field
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
@@ -665,6 +670,27 @@ def test_unsupported_user_is_rejected(user: dict[str, Any], word: str) -> None:
 def test_invalid_cluster_is_rejected(cluster: dict[str, Any], word: str) -> None:
     kind, text = kind_of("https://127.0.0.1:1", ca=None, **cluster)
     assert (kind, word in text) == ("kubeconfig", True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text[:20] + "\n" + text[20:] + "\n",
+        lambda text: text[:20] + "\r\n" + text[20:],
+        lambda text: text.encode(),
+    ],
+    ids=["wrapped", "wrapped with CRLF", "tag !!binary"],
+)
+def test_data_that_kubectl_reads_is_read(change: Any) -> None:
+    text = base64.b64encode(b"some content of a file").decode()
+    entry = {"client-key-data": change(text)}
+    assert read_field(entry, "client-key", "x", None) == "some content of a file"
+
+
+@pytest.mark.parametrize("text", ["eHg= eHg=", "eHg", "\u00f6", "-"])
+def test_data_that_kubectl_rejects_is_rejected(text: str) -> None:
+    with pytest.raises(KubeconfigError, match="not base64"):
+        read_field({"client-key-data": text}, "client-key", "x", None)
 
 
 VALUE = (

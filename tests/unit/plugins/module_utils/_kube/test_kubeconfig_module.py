@@ -165,6 +165,25 @@ def data(path: str) -> str:
 # --- the file
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda pem: b"\xef\xbb\xbf" + pem,
+        lambda pem: pem.rstrip() + pem,
+        lambda pem: "# 中文\n".encode("gbk") + pem.replace(b"\n", b"\r\n"),
+    ],
+    ids=["byte order mark", "joined", "comment and CRLF"],
+)
+def test_odd_files_are_embedded_as_kubernetes_reads_them(host: Host, change: Any) -> None:
+    for path in (host.ca.path, Path(host.file("client.pem"))):
+        path.write_bytes(change(path.read_bytes()))
+    host.run(**host.task())
+    embedded = base64.b64decode(
+        host.config["clusters"][0]["cluster"]["certificate-authority-data"]
+    ).decode()
+    assert embedded in (host.ca.pem, host.ca.pem * 2)
+
+
 def test_walk_through_task_writes_the_file(host: Host) -> None:
     result = host.run(**host.task())
     assert result["changed"]
@@ -757,7 +776,10 @@ def test_invalid_ca_is_rejected(host: Host) -> None:
     assert "certificate 2, is not a CA" in error(pem + leaf)
     assert "expired on" in error(late)
     assert "larger than" in error((pem + "x" * (2 << 20)).encode())
-    long = {"certificate_authority": None, "certificate_authority_data": pem + "x" * (1 << 20)}
+    long = {
+        "certificate_authority": None,
+        "certificate_authority_data": pem * ((1 << 20) // len(pem) + 1),
+    }
     assert "would be larger than" in host.error(clusters=[host.cluster(**long)])
     assert "does not exist" in host_missing(host)
     Path(host.file("both.pem")).write_text(f"Bag Attributes\r\n{late}\n# comment\n{pem}")

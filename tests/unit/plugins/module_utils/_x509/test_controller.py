@@ -112,7 +112,7 @@ def test_preparation_without_the_ca_key_is_otherwise_equal(ca: Ca, given: dict[s
         prepare_task(task(leaf), nowhere, need_key=False)
 
 
-def test_file_with_several_cas_is_rejected_without_the_key(ca: Ca) -> None:
+def test_key_selects_one_of_several_cas(ca: Ca) -> None:
     renewed = Ca(ca.path.parent, name="renewed", valid_for="90000h")
     other = Ca(ca.path.parent, name="other", key=spare("ECC", number=2))
     content = ca.path.read_bytes() + renewed.path.read_bytes()
@@ -121,10 +121,15 @@ def test_file_with_several_cas_is_rejected_without_the_key(ca: Ca) -> None:
         prepare_task(task(ca), nowhere, need_key=False).authority.certificate == renewed.certificate
     )
     ca.path.write_bytes(content + other.path.read_bytes())
+    with_key = prepare_task(task(ca), nowhere)
+    without = prepare_task(task(ca), nowhere, need_key=False)
+    assert with_key.authority.certificate == renewed.certificate
+    assert without.arguments == with_key.arguments
+    assert without.authority == (renewed.certificate, None)
+    ca.key_path.unlink()
     with pytest.raises(X509Error, match=r"ca_path: .* contains several CAs") as caught:
         prepare_task(task(ca), nowhere, need_key=False)
     one_line(caught.value)
-    assert prepare_task(task(ca), nowhere).authority.certificate == renewed.certificate
 
 
 def test_relative_path_is_found_or_rejected(ca: Ca) -> None:

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import base64
 import time
 
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pem import (
     CERTIFICATE_BEGIN,
     CERTIFICATE_END,
+    normalize_pem,
     split_certificates,
 )
 from hypothesis import given
@@ -49,3 +51,36 @@ def test_hostile_file_is_split_quickly() -> None:
     start = time.monotonic()
     split_certificates(CERTIFICATE_BEGIN * 100_000)
     assert time.monotonic() - start < 2
+
+
+BODY = base64.b64encode(bytes(range(100)))
+CANONICAL = b"-----BEGIN CERTIFICATE-----\n%b\n%b\n%b\n-----END CERTIFICATE-----\n" % (
+    BODY[:64],
+    BODY[64:128],
+    BODY[128:],
+)
+ONE_LINE = b"-----BEGIN CERTIFICATE-----%b-----END CERTIFICATE-----" % BODY
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (CANONICAL, CANONICAL),
+        (b"", b""),
+        (b"\xef\xbb\xbf" + CANONICAL, CANONICAL),
+        (CANONICAL.rstrip() + CANONICAL, CANONICAL * 2),
+        (ONE_LINE + ONE_LINE, CANONICAL * 2),
+        (CANONICAL.replace(b"\n", b"\r\n"), CANONICAL),
+        ("# Zertifikat für 中文\n".encode("gb18030") + CANONICAL + b"end", CANONICAL),
+        (b"-----BEGIN X-----\n!\n-----END X-----", b"-----BEGIN X-----\n!\n-----END X-----\n"),
+    ],
+    ids=["canonical", "empty", "BOM", "joined", "one line", "CRLF", "comment", "no Base64"],
+)
+def test_text_is_normalized(content: bytes, expected: bytes) -> None:
+    assert normalize_pem(content) == expected
+    assert normalize_pem(expected) == expected
+
+
+def test_truncated_block_remains() -> None:
+    assert normalize_pem(CUT + CANONICAL) == CUT + CANONICAL
+    assert normalize_pem(CANONICAL + CUT) == CANONICAL
