@@ -47,7 +47,7 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._host_action import HostAction
 
 Vars = dict[str, t.Any]
-NEXT_OPTIONS = ("next_ca_path", "next_ca_privatekey_path")
+NEXT_OPTIONS = ("next_ca_path", "next_ca_privatekey_path", "next_ca_privatekey_passphrase_file")
 METRICS_OPTIONS = (
     "metrics_ca_path",
     "metrics_ca_privatekey_path",
@@ -167,26 +167,29 @@ class ActionModule(HostAction):
             )
         try:
             pair = issue_client_certificate(
-                *(path and unfrackpath(str(path), follow=False) for path in authority.values())
+                *(path and unfrackpath(str(path), follow=False) for path in authority.values()),
+                read=_vault.reader(self),
             )
         except CollectionError as error:
             return f"on the controller, {error}"
         arguments.update(zip(("metrics_cert", "metrics_key"), pair))
         return ""
 
-    @staticmethod
-    def _issue_next_client(arguments: Vars) -> None:
+    def _issue_next_client(self, arguments: Vars) -> None:
         """Replace the next CA by a client without permissions that this CA signs."""
         authority = [arguments.pop(name, None) for name in NEXT_OPTIONS]
-        if not any(authority):
+        if not any(authority[:2]):
             return
-        if not all(authority):
+        if not all(authority[:2]):
             raise AnsibleActionFail(
                 "next_ca_path and next_ca_privatekey_path require each other; set both"
             )
         try:
-            ca, key = (str(unfrackpath(str(path), follow=False)) for path in authority)
-            pair = issue_client_certificate(ca, key, options=UNPRIVILEGED_CLIENT)
+            pair = issue_client_certificate(
+                *(path and str(unfrackpath(str(path), follow=False)) for path in authority),
+                options=UNPRIVILEGED_CLIENT,
+                read=_vault.reader(self),
+            )
         except CollectionError as error:
             raise AnsibleActionFail(f"on the controller, {error}") from None
         arguments.update(zip(("next_cert", "next_key"), pair))
@@ -203,10 +206,12 @@ class ActionModule(HostAction):
             try:
                 if certificate["ca_on"] == "controller":
                     desired["certificate"] = prepare_task(
-                        certificate, self._find, need_key=False
+                        certificate, self._find, need_key=False, read=_vault.reader(self)
                     ).arguments
                 else:
-                    prepared = prepare_external_task(certificate, self._find)
+                    prepared = prepare_external_task(
+                        certificate, self._find, read=_vault.reader(self)
+                    )
                     desired["certificate"], self._advice = prepared.arguments, prepared.advice()
             except CollectionError as error:
                 desired["certificate"] = None
@@ -227,11 +232,11 @@ class ActionModule(HostAction):
             desired["pair"] = self._pair(pair)
         return desired, drift
 
-    @staticmethod
-    def _due(task: t.Any) -> list[str]:
+    def _due(self, task: t.Any) -> list[str]:
         """Return why the key pair on the controller must be created or renewed."""
         try:
-            return preview_pair(task) if isinstance(task, t.Mapping) else []
+            reads = _vault.reader(self)
+            return preview_pair(task, read=reads) if isinstance(task, t.Mapping) else []
         except CollectionError as error:
             return [str(error)]
 

@@ -31,7 +31,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller
     file_not_found,
     reject_internal_options,
 )
-from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _results
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _results, _vault
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._host_action import HostAction
 
 MODULE = "kube_ha.scheduler.x509_cert"
@@ -71,7 +71,7 @@ class ActionModule(HostAction):
         return self.run_module(args, task_vars, {*CERTIFICATE_RESULT_KEYS, CSR_KEY}, MODULE)
 
     def _sign(self, args: Arguments, task_vars: TaskVariables) -> Result:
-        task = prepare_task(args, self._find)
+        task = prepare_task(args, self._find, read=_vault.reader(self))
         first = self._run_module(task.arguments, task_vars)
         csr = first.get(CSR_KEY)
         if first.get("failed") or csr is None or self._task.check_mode:
@@ -85,7 +85,7 @@ class ActionModule(HostAction):
         return second | {name: first[name] for name in _FIRST_RUN_KEYS if name in first}
 
     def _request(self, args: Arguments, task_vars: TaskVariables) -> Result:
-        task = prepare_external_task(args, self._find)
+        task = prepare_external_task(args, self._find, read=_vault.reader(self))
         result = self._run_module(task.arguments, task_vars)
         if result.get("failed"):
             return result

@@ -125,6 +125,10 @@ options:
   next_ca_privatekey_path:
     description: Path, on the controller, of the private key of O(next_ca_path).
     type: path
+  next_ca_privatekey_passphrase_file:
+    description: Path, on the controller, of a file with the passphrase of
+      O(next_ca_privatekey_path).
+    type: path
   serving_ca:
     description:
       - CA certificates, as PEM text, that verify the certificate that the scheduler serves. Without

@@ -191,6 +191,7 @@ options:
     description:
       - Path of the CA's private key, at the location of O(ca_on). Only its owner and group can have
         read permission, and only its owner can have write permission.
+      - On the controller, Ansible Vault can encrypt this file, and each other file of the task.
       - On the controller, the key is read as the user that runs Ansible, never with become.
     type: path
   ca_privatekey_passphrase_file:

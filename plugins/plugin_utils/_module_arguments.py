@@ -43,6 +43,7 @@ INFO_GATHER: Table = {
     "next_ca": "input.new_ca_cert_pem",
     "next_ca_path": "input.variables.new_ca_cert",
     "next_ca_privatekey_path": "input.variables.new_ca_key",
+    "next_ca_privatekey_passphrase_file": "input.variables.ca_key_passphrase_file",
 }
 """Options of scheduler_info before the plan."""
 INFO_HEALTH: Table = {
@@ -59,6 +60,7 @@ INFO_HEALTH: Table = {
 METRICS_CA: Table = {
     "metrics_ca_path": "plan.certificate.ca_path",
     "metrics_ca_privatekey_path": "plan.certificate.ca_privatekey_path",
+    "metrics_ca_privatekey_passphrase_file": "plan.certificate.ca_privatekey_passphrase_file",
 }
 """The CA that signs a metrics client, if the user sets no client certificate."""
 
@@ -279,6 +281,7 @@ def client_certificates(plan: Vars) -> list[Vars]:
             "ca_on": "controller",
             "ca_path": identity["ca_cert"],
             "ca_privatekey_path": identity["ca_key"],
+            "ca_privatekey_passphrase_file": identity["ca_key_passphrase_file"] or None,
             "valid_for": plan["valid_for"],
             "renew_before": plan["renew_before"],
             "not_after_policy": "clamp",

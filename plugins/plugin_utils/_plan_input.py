@@ -66,6 +66,7 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._role_spec impor
 CERTIFICATE_VARIABLES = {
     "ca_path": "ca_cert",
     "ca_privatekey_path": "ca_key",
+    "ca_privatekey_passphrase_file": "ca_key_passphrase_file",
     "ca_config": "ca_config",
     "profile": "ca_profile",
     "valid_for": "cert_valid_for",
@@ -308,7 +309,7 @@ def signing_errors(
         prepare_task if v.is_signed_by_controller else prepare_external_task
     )
     try:
-        prepare(options, _same_path)
+        prepare(options, _same_path, read=_vault.reader(step.action))
     except CollectionError as error:
         message = error.format_for(names)
         if (

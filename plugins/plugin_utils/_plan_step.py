@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import typing as t
 from dataclasses import replace
@@ -35,7 +36,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pem import
     normalize_pem,
     split_certificates,
 )
-from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _envelope, _seal
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _envelope, _seal, _vault
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._report_mode import MODE_VARIABLE
 
 Vars = dict[str, t.Any]
@@ -68,7 +69,7 @@ REGISTERED_KINDS: dict[str, tuple[str, ...]] = {
     "__kube_scheduler_measurement": (_seal.MEASUREMENT,),
     "__kube_scheduler_journals": (_seal.FAULT,),
 }
-MAX_PEM_CHARACTERS = 1 << 20
+MAX_TEXT_CHARACTERS = 1 << 20
 
 
 class Step:
@@ -232,36 +233,46 @@ class Step:
 
     # --- files of the controller
 
-    @staticmethod
-    def read_certificates(option: str, path: str) -> str:
+    def read_certificates(self, option: str, path: str) -> str:
         """Return the certificates of a file as PEM without other text. Raises PlanError.
 
         Comments of any encoding are accepted, as in the files of Kubernetes.
         """
-        text = Step.read_text(option, path, encoding="latin-1")
-        return normalize_pem(b"\n".join(split_certificates(text.encode("latin-1")))).decode(
-            "ascii", "replace"
-        )
-
-    @staticmethod
-    def read_text(option: str, path: str, encoding: str = "ascii") -> str:
-        """Return the content of a file with certificates or a checksum. Raises PlanError."""
         try:
-            with open(path, encoding=encoding) as stream:
-                text = stream.read(MAX_PEM_CHARACTERS)
+            content = _vault.read_decrypted(self.action, path)
+        except FilesError as error:
+            raise PlanError(f"{option}: on the controller, {error}") from None
+        if content is None:
+            raise PlanError(
+                f"{option}: cannot read {path} on the controller: {os.strerror(errno.ENOENT)};"
+                " correct the file or the path"
+            )
+        self._reject_key(option, path, content)
+        return normalize_pem(b"\n".join(split_certificates(content))).decode("ascii", "replace")
+
+    @classmethod
+    def read_text(cls, option: str, path: str) -> str:
+        """Return the content of a file with a checksum. Raises PlanError."""
+        try:
+            with open(path, encoding="ascii") as stream:
+                text = stream.read(MAX_TEXT_CHARACTERS)
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not PEM text"
+            reason = error.strerror if isinstance(error, OSError) else "not ASCII text"
             raise PlanError(
                 f"{option}: cannot read {path} on the controller: {reason};"
                 " correct the file or the path"
             ) from None
+        cls._reject_key(option, path, text.encode())
+        return text
+
+    @staticmethod
+    def _reject_key(option: str, path: str, content: bytes) -> None:
         # The role displays the content and copies it to every host.
-        if "PRIVATE KEY-----" in text:
+        if b"PRIVATE KEY-----" in content:
             raise PlanError(
                 f"{option}: {path} contains a private key;"
                 " set a file that contains only certificates"
             )
-        return text
 
     @staticmethod
     def report_path(variable: str, path: t.Any) -> str:

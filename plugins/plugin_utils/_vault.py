@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import typing as t
 
@@ -35,6 +36,11 @@ def read_decrypted(action: ActionBase, path: str) -> bytes | None:
             f"cannot decrypt {path!r}; pass the password of Ansible Vault (--vault-id,"
             " --ask-vault-pass)"
         ) from None
+
+
+def reader(action: ActionBase) -> t.Callable[[str], bytes | None]:
+    """Return the function that reads each file on the controller that the user names."""
+    return functools.partial(read_decrypted, action)
 
 
 def is_encrypted(value: t.Any) -> bool:

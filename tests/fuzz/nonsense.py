@@ -823,6 +823,7 @@ def _variables(world: World) -> dict[str, list[Any]]:
             world.at("ca/other-key.pem"),
             world.at("ca/ca.pem"),
         ],
+        "ca_key_passphrase_file": files,
         "ca_config": files,
         "ca_profile": ["x", Given("x", {"ca_config": world.at("ca/config.json")})],
         "cert_source": [

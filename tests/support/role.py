@@ -65,6 +65,7 @@ STEP_INPUT: dict[str, Any] = {
         "tls_server_name": "",
         "new_ca_cert": "",
         "new_ca_key": "",
+        "ca_key_passphrase_file": "",
         "metrics_key": "/m-key.pem",
     },
     "directories": ["/etc"],

@@ -143,6 +143,7 @@ INFO: dict[str, t.Any] = {
     "next_key": {"type": "str", "no_log": True},
     "next_ca_path": {"type": "path"},
     "next_ca_privatekey_path": {"type": "path", "no_log": False},
+    "next_ca_privatekey_passphrase_file": {"type": "path", "no_log": False},
     "metrics_cert": {"type": "str"},
     "metrics_key": {"type": "str", "no_log": True},
     "metrics_ca_path": {"type": "path"},

@@ -18,7 +18,6 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     MissingError,
     X509Error,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
     parse_certificates,
     read_fields,
@@ -36,12 +35,14 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.issuance i
     issue_certificate,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import (
+    ReadFile,
     check_digest,
     encode_public_key,
     find_weakness,
     key_kind_of,
     parse_private_key,
     read_passphrase,
+    read_plain,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import LIBRARY_ERRORS
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.rules import is_damaged
@@ -54,6 +55,10 @@ with contextlib.suppress(ImportError):
     from cryptography import x509
 
 
+PASSPHRASE_OPTION = "ca_privatekey_passphrase_file"
+_VAULT_HEADER = b"$ANSIBLE_VAULT;"
+
+
 class CertificateAuthority(t.NamedTuple):
     """The certificate of a CA, and its private key; None if only the certificate is known."""
 
@@ -61,24 +66,29 @@ class CertificateAuthority(t.NamedTuple):
     private: t.Any = None
 
 
-def load_authority(path: str, key_path: str, passphrase_path: str | None) -> CertificateAuthority:
+def load_authority(
+    path: str, key_path: str, passphrase_path: str | None, read: ReadFile = read_plain
+) -> CertificateAuthority:
     """Load a CA with its key; of several certificates in the file, use the one of the key.
+
+    `read` returns the content of a file, decrypted if Ansible Vault encrypts the file.
 
     Raises MissingError if a file does not exist, and FilesError if it cannot be read. Raises
     X509Error if other users can access the key, or if the key is damaged or belongs to no
     certificate.
     """
-    content = _read_required(path, "ca_path")
-    key_pem = _read_required(key_path, "ca_privatekey_path")
-    if os.stat(key_path).st_mode & (stat.S_IWGRP | stat.S_IRWXO):
+    content = _read_required(path, "ca_path", read)
+    key_pem = _read_required(key_path, "ca_privatekey_path", read)
+    # Other users can read a key that Ansible Vault encrypts, such as a key in a repository.
+    forbidden = stat.S_IWGRP | (stat.S_IWOTH if _is_vault(key_path) else stat.S_IRWXO)
+    if os.stat(key_path).st_mode & forbidden:
         raise X509Error(
             f"other users can read or change {key_path!r}; chmod it to 0600 and find out which"
             " users had access",
             option="ca_privatekey_path",
         )
-    key = parse_private_key(
-        key_pem, read_passphrase(passphrase_path, "ca_privatekey_passphrase_file"), key_path
-    )
+    passphrase = read_passphrase(passphrase_path, PASSPHRASE_OPTION, read)
+    key = parse_private_key(key_pem, passphrase, key_path, PASSPHRASE_OPTION)
     public = encode_public_key(key.private.public_key())
     matching = [
         certificate
@@ -94,12 +104,17 @@ def load_authority(path: str, key_path: str, passphrase_path: str | None) -> Cer
     return CertificateAuthority(_select_latest(matching), key.private)
 
 
-def load_authority_certificate(path: str) -> CertificateAuthority:
+def _is_vault(path: str) -> bool:
+    with open(path, "rb") as stream:
+        return stream.read(len(_VAULT_HEADER)) == _VAULT_HEADER
+
+
+def load_authority_certificate(path: str, read: ReadFile = read_plain) -> CertificateAuthority:
     """Load a CA without its key, to compare certificates only.
 
     Raises X509Error if the file has several CAs, because only the key shows which one signs.
     """
-    certificates = parse_authorities(_read_required(path, "ca_path"), path)
+    certificates = parse_authorities(_read_required(path, "ca_path", read), path)
     public_keys = {encode_public_key(read_public_key(entry)) for entry in certificates}
     if len(public_keys) > 1:
         raise X509Error(
@@ -134,8 +149,8 @@ def parse_authorities(content: bytes, path: str) -> list[x509.Certificate]:
     return certificates
 
 
-def _read_required(path: str, option: str) -> bytes:
-    content = paths.read(path, follow=True)
+def _read_required(path: str, option: str, read: ReadFile) -> bytes:
+    content = read(path)
     if content is None:
         raise MissingError(
             f"{path!r} does not exist; create the CA first (is_ca), or correct the path",

@@ -43,6 +43,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller
     select_target_options,
     validate_task_options,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import (
+    ReadFile,
+    read_plain,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import (
     require_cryptography,
 )
@@ -71,11 +75,15 @@ class PreparedTask(t.NamedTuple):
 
 
 def prepare_task(
-    args: t.Mapping[str, t.Any], find: FindFile, *, need_key: bool = True
+    args: t.Mapping[str, t.Any],
+    find: FindFile,
+    *,
+    need_key: bool = True,
+    read: ReadFile = read_plain,
 ) -> PreparedTask:
     """Validate the options of a task, then read and check the CA and profile as the calling user.
 
-    `find` takes an option's name and its relative path. It returns the full path, or raises
+    `read` is that of `load_authority`. `find` takes an option's name and its relative path. It returns the full path, or raises
     `file_not_found`. Without `need_key`, the result cannot sign, and the CA key and its passphrase
     are read only to select one of several CAs.
 
@@ -85,14 +93,14 @@ def prepare_task(
     require_cryptography(" on the controller")
     reject_internal_options(args)
     given = args if need_key else {k: v for k, v in args.items() if k not in KEY_OPTIONS}
-    options = validate_task_options(given, find, need_key=need_key)
+    options = validate_task_options(given, find, need_key=need_key, read=read)
     now = current_utc()
     spec = parse_pair_spec(options)
     ca_path = options["ca_path"]
     authority = (
-        load_authority(ca_path, options["ca_privatekey_path"], spec.ca.passphrase_path)
+        load_authority(ca_path, options["ca_privatekey_path"], spec.ca.passphrase_path, read)
         if need_key
-        else _load_certificate(args, ca_path, spec.ca.passphrase_path, find)
+        else _load_certificate(args, ca_path, find, read)
     )
     check_authority(authority.certificate, ca_path, spec.certificate, now)
     arguments = select_target_options(args, options)
@@ -101,20 +109,23 @@ def prepare_task(
 
 
 def _load_certificate(
-    args: t.Mapping[str, t.Any], ca_path: str, passphrase_path: str | None, find: FindFile
+    args: t.Mapping[str, t.Any], ca_path: str, find: FindFile, read: ReadFile
 ) -> CertificateAuthority:
     """Load the CA without its key; of several CAs in the file, the one that signs.
 
     Only the key shows which CA signs. Raises the errors of `load_authority_certificate`.
     """
     try:
-        return load_authority_certificate(ca_path)
+        return load_authority_certificate(ca_path, read)
     except X509Error:
-        key_path = args.get("ca_privatekey_path")
         with contextlib.suppress(CollectionError):
+            key_path, passphrase_path = (
+                require_readable(option, args[option], find) if args.get(option) else None
+                for option in KEY_OPTIONS
+            )
             if key_path is not None:
-                full_path = require_readable("ca_privatekey_path", key_path, find)
-                return load_authority(ca_path, full_path, passphrase_path)._replace(private=None)
+                loaded = load_authority(ca_path, key_path, passphrase_path, read)
+                return loaded._replace(private=None)
         raise
 
 

@@ -37,6 +37,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller
     select_target_options,
     validate_task_options,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import (
+    ReadFile,
+    read_plain,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import (
     require_cryptography,
 )
@@ -96,7 +100,9 @@ def _join_reasons(reasons: t.Any) -> str:
     return "; ".join(printable_line(str(reason), _MAX_REASON_CHARS) for reason in reasons)
 
 
-def prepare_external_task(args: t.Mapping[str, t.Any], find: FindFile) -> ExternalTask:
+def prepare_external_task(
+    args: t.Mapping[str, t.Any], find: FindFile, *, read: ReadFile = read_plain
+) -> ExternalTask:
     """Validate the options of a task with an external CA, and read its files on the controller.
 
     Raises X509Error for an invalid option, if no CA in the file can sign the certificate, or if
@@ -106,7 +112,7 @@ def prepare_external_task(args: t.Mapping[str, t.Any], find: FindFile) -> Extern
     require_cryptography(" on the controller")
     reject_internal_options(args)
     given = {name: value for name, value in args.items() if name not in KEY_OPTIONS}
-    options = validate_task_options(given, find, need_key=False)
+    options = validate_task_options(given, find, need_key=False, read=read)
     if options["is_ca"] or options["force"] or options["regenerate"] == "always":
         raise X509Error(
             "an external CA issues a certificate only when it is due; unset is_ca, force and"
@@ -117,7 +123,7 @@ def prepare_external_task(args: t.Mapping[str, t.Any], find: FindFile) -> Extern
         _check_external_path(option, options[option], find)
     spec = parse_pair_spec(options).certificate
     ca_path, source = options["ca_path"], options["certificate_source"]
-    content = paths.read(ca_path, follow=True)
+    content = read(ca_path)
     if content is None:
         raise MissingError(
             f"{ca_path!r} does not exist; save the certificate of the CA that signs",
@@ -129,7 +135,7 @@ def prepare_external_task(args: t.Mapping[str, t.Any], find: FindFile) -> Extern
     arguments[CA_CERTIFICATE_OPTION] = normalize_pem(
         b"\n".join(split_certificates(content))
     ).decode("ascii", "replace")
-    arguments[CERTIFICATE_OPTION] = normalize_pem(b"\n".join(_read_received(source))).decode(
+    arguments[CERTIFICATE_OPTION] = normalize_pem(b"\n".join(_read_received(source, read))).decode(
         "ascii", "replace"
     )
     arguments[REQUEST_OPTION] = request.decode("ascii", "replace")
@@ -150,9 +156,9 @@ def _check_external_path(option: str, path: str | None, find: FindFile) -> None:
     require_readable(option, path, find)
 
 
-def _read_received(source: str) -> list[bytes]:
+def _read_received(source: str, read: ReadFile) -> list[bytes]:
     """Return the certificates from the external CA; none if the file is missing or empty."""
-    content = paths.read(source, follow=True) or b""
+    content = read(source) or b""
     if b"PRIVATE KEY-----" in content:
         raise X509Error(
             f"{source!r} contains a private key, which the host must not receive; remove the key",

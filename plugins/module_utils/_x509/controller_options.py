@@ -22,6 +22,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.arguments 
     EXTERNAL_OPTIONS,
     INTERNAL_OPTIONS,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import (
+    ReadFile,
+    read_plain,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.profile import (
     PROFILE_OPTIONS,
     apply_profile,
@@ -49,11 +53,11 @@ def file_not_found(option: str, path: str) -> X509Error:
 
 
 def validate_task_options(
-    args: t.Mapping[str, t.Any], find: FindFile, *, need_key: bool
+    args: t.Mapping[str, t.Any], find: FindFile, *, need_key: bool, read: ReadFile = read_plain
 ) -> dict[str, t.Any]:
     """Return the options of a task with full paths and the values of the profile.
 
-    Without `need_key`, the key of the CA is not required. Raises X509Error, and the errors of the
+    Without `need_key`, the key of the CA is not required. `read` reads the profile. Raises X509Error, and the errors of the
     profile.
     """
     rules = dict(CERTIFICATE_ARGUMENT_RULES)
@@ -76,7 +80,7 @@ def validate_task_options(
     for option in CA_OPTIONS:
         if options[option] is not None:
             options[option] = require_readable(option, options[option], find)
-    return apply_profile(options)
+    return apply_profile(options, read)
 
 
 def select_target_options(

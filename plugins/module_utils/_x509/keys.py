@@ -38,6 +38,18 @@ _PEM_FORMATS = {
 }
 
 
+ReadFile = t.Callable[[str], t.Optional[bytes]]
+"""Function that returns the content of a file by its path; None if the file does not exist."""
+
+
+def read_plain(path: str) -> bytes | None:
+    """Return the content of a file that the user names; None if it does not exist.
+
+    Raises FilesError.
+    """
+    return paths.read(path, follow=True)
+
+
 class KeyKind(t.NamedTuple):
     """Type, size and curve of a key; None allows any size or curve."""
 
@@ -102,14 +114,14 @@ def find_weakness(public: t.Any) -> str | None:
     return None
 
 
-def read_passphrase(path: str | None, option: str) -> bytes | None:
+def read_passphrase(path: str | None, option: str, read: ReadFile = read_plain) -> bytes | None:
     """Return the passphrase in the first line of a file, 1 to 1023 bytes; None without a path.
 
     Raises X509Error, MissingError or FilesError. `option` is the name of the option.
     """
     if path is None:
         return None
-    content = paths.read(path, limit=4096, follow=True)
+    content = read(path)
     if content is None:
         raise MissingError(
             f"{path!r} does not exist; create the file with the passphrase, or unset the option",
@@ -125,11 +137,13 @@ def read_passphrase(path: str | None, option: str) -> bytes | None:
     return passphrase
 
 
-def parse_private_key(pem: bytes, passphrase: bytes | None, path: str) -> PrivateKey:
+def parse_private_key(
+    pem: bytes, passphrase: bytes | None, path: str, passphrase_option: str = ""
+) -> PrivateKey:
     """Parse the private key in a PEM text.
 
     Raises X509Error if the text does not contain exactly one key, or if the key is damaged. `path`
-    is for the error message.
+    and the name of the option for the passphrase are for the error message.
     """
     require_cryptography()
     labels = [label for label in _PEM_FORMATS if b"-----BEGIN " + label + b"-----" in pem]
@@ -141,6 +155,11 @@ def parse_private_key(pem: bytes, passphrase: bytes | None, path: str) -> Privat
     [label] = labels
     encrypted = label.startswith(b"ENCRYPTED") or b"Proc-Type: 4,ENCRYPTED" in pem
     if encrypted and passphrase is None:
+        if passphrase_option:
+            raise X509Error(
+                f"is not set, but {path!r} is encrypted; set the file with the passphrase",
+                option=passphrase_option,
+            )
         raise X509Error(f"{path!r} is encrypted; set the passphrase_file option")
     try:
         private, works = _load_key(

@@ -20,7 +20,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificat
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import (
     KeyKind,
+    ReadFile,
     generate_key,
+    read_plain,
     serialize_key,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.specification import (
@@ -46,15 +48,17 @@ def issue_client_certificate(
     ca_path: str,
     ca_privatekey_path: str,
     passphrase_file: str | None = None,
+    *,
     options: t.Mapping[str, t.Any] = METRICS_READER,
+    read: ReadFile = read_plain,
 ) -> tuple[str, str]:
     """Return a certificate for ten minutes and its key, as PEM text, without a file on disk.
 
-    `options` are those of x509_cert. Raises X509Error or FilesError.
+    `options` are those of x509_cert, and `read` is that of `load_authority`. Raises X509Error or FilesError.
     """
     now = current_utc()
     spec = parse_certificate_spec(options)
-    authority = load_authority(ca_path, ca_privatekey_path, passphrase_file)
+    authority = load_authority(ca_path, ca_privatekey_path, passphrase_file, read)
     check_authority(authority.certificate, ca_path, spec, now)
     private = generate_key(KeyKind("ECC"))
     certificate, _period = sign_certificate(authority, spec, private.public_key(), now)

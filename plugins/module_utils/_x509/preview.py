@@ -16,6 +16,10 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.arguments 
     CERTIFICATE_ARGUMENTS,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.controller import prepare_task
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import (
+    ReadFile,
+    read_plain,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pair import converge_pair
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
 
@@ -48,14 +52,14 @@ class _CheckModule:
         return changed
 
 
-def preview_pair(args: t.Mapping[str, t.Any]) -> list[str]:
+def preview_pair(args: t.Mapping[str, t.Any], *, read: ReadFile = read_plain) -> list[str]:
     """Return the reasons for which x509_cert would issue a certificate for these options.
 
     All paths in the options are absolute.
 
     Raises X509Error and FilesError as x509_cert does.
     """
-    arguments = prepare_task(args, lambda _option, path: path).arguments
+    arguments = prepare_task(args, lambda _option, path: path, read=read).arguments
     options = ArgumentSpecValidator({**FILE_COMMON_ARGUMENTS, **CERTIFICATE_ARGUMENTS}).validate(
         arguments
     )

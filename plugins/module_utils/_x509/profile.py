@@ -15,8 +15,11 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     MissingError,
     X509Error,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._numbers import parse_json
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import (
+    ReadFile,
+    read_plain,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.usages import parse_usages
 
 CertificateOptions = t.Mapping[str, t.Any]
@@ -24,7 +27,7 @@ PROFILE_OPTIONS = ("key_usage", "extended_key_usage", "valid_for", "backdate", "
 _PROFILE_FIELDS = frozenset({"usages", "expiry", "backdate", "ca_constraint", "auth_key"})
 
 
-def apply_profile(given: CertificateOptions) -> dict[str, t.Any]:
+def apply_profile(given: CertificateOptions, read: ReadFile = read_plain) -> dict[str, t.Any]:
     """Return the options; if an option is not set, it has the value of the profile.
 
     The result has no `ca_config` and no `profile`. Raises the errors of `read_profile`, and
@@ -39,7 +42,7 @@ def apply_profile(given: CertificateOptions) -> dict[str, t.Any]:
                 option="profile",
             )
         return options
-    for option, value in read_profile(path, name).items():
+    for option, value in read_profile(path, name, read).items():
         if option == "is_ca":
             if value and not options.get("is_ca"):
                 raise X509Error(
@@ -51,12 +54,12 @@ def apply_profile(given: CertificateOptions) -> dict[str, t.Any]:
     return options
 
 
-def read_profile(path: str, name: str | None) -> dict[str, t.Any]:
+def read_profile(path: str, name: str | None, read: ReadFile = read_plain) -> dict[str, t.Any]:
     """Read a profile of ca-config.json and convert it to options.
 
     Raises MissingError, FilesError, or X509Error if the file is invalid or the profile is unknown.
     """
-    content = paths.read(path, follow=True)
+    content = read(path)
     if content is None:
         raise MissingError(
             f"{path!r} does not exist; create cfssl's configuration, or correct the path",

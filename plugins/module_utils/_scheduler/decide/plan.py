@@ -461,6 +461,8 @@ def build_certificate_options(v: Variables, name: str, sans: list[str]) -> dict[
         else {"valid_for": v.cert_valid_for}
     )
     signer = {"ca_on": "controller", "ca_privatekey_path": v.ca_key}
+    if v.ca_key_passphrase_file:
+        signer["ca_privatekey_passphrase_file"] = v.ca_key_passphrase_file
     return {
         "privatekey_type": "RSA",
         "privatekey_size": 2048,

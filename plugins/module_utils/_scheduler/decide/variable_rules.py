@@ -64,6 +64,7 @@ HOST_PATH_OPTIONS = ("bin_dir", "cert_path", "key_path", "kubeconfig_path", "log
 SOURCE_OPTIONS = (
     "ca_cert",
     "ca_key",
+    "ca_key_passphrase_file",
     "ca_config",
     "new_ca_cert",
     "new_ca_key",

@@ -62,6 +62,7 @@ class Variables:
     pki: str
     ca_cert: str
     ca_key: str
+    ca_key_passphrase_file: str
     ca_config: str
     ca_profile: str
     new_ca_cert: str

@@ -117,6 +117,7 @@ class ClientIdentity(t.TypedDict):
     privatekey_path: str
     ca_cert: str  # on the controller
     ca_key: str  # on the controller
+    ca_key_passphrase_file: str  # on the controller, "" without a passphrase
 
 
 class MonitoringPlan(t.NamedTuple):
@@ -208,6 +209,7 @@ def plan_monitoring(
             privatekey_path=f"{base}-key.pem",
             ca_cert=v.ca_cert,
             ca_key=v.ca_key,
+            ca_key_passphrase_file=v.ca_key_passphrase_file,
         )
         if v.is_signed_by_controller:
             identities.append(identity)

@@ -31,7 +31,7 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _envelope
 
 from tests.support.fake_module import one_line
 from tests.support.host import RESULT
-from tests.support.pki import Ca, write_profiles
+from tests.support.pki import Ca, key_pem, write_profiles
 
 VERSIONS = {
     "1.37": {
@@ -297,9 +297,25 @@ def test_metrics_client_of_an_expired_ca_is_not_checked(tmp_path: Path) -> None:
     with mock.patch(
         "ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.metrics_client.current_utc"
     ) as now:
-        now.return_value = read_validity(ca.certificate)[1]
+        now.return_value = read_validity(ca.certificate)[1] + timedelta(seconds=1)
         result = Target().run(**metrics(ca))
     assert "expired on" in result["not_checked"][0]
+
+
+@pytest.mark.parametrize("kind", ["metrics", "next"])
+def test_ca_key_with_a_passphrase_issues_a_client(ca: Ca, tmp_path: Path, kind: str) -> None:
+    ca.key_path.write_text(key_pem(ca.key, "secret"))
+    passphrase = tmp_path / "passphrase"
+    passphrase.write_text("secret")
+    target, prefix = Target(), f"{kind}_ca"
+    options: dict[str, Any] = {
+        f"{prefix}_path": str(ca.path),
+        f"{prefix}_privatekey_path": str(ca.key_path),
+        f"{prefix}_privatekey_passphrase_file": str(passphrase),
+    }
+    target.run(**options)
+    [sent] = target.sent
+    assert set(sent) == {f"{kind}_cert", f"{kind}_key"}
 
 
 def test_ca_without_key_is_rejected(ca: Ca) -> None:
@@ -454,9 +470,7 @@ def test_files_of_an_external_ca_are_sent_without_their_paths(ca: Ca, tmp_path: 
         f"the certificate ends soon; have {tmp_path}/m1.csr signed by the CA in {ca.path}, and save the certificate as {tmp_path}/m1.pem"
     ]
     [sent] = target.sent
-    assert (
-        sent["desired"]["certificate"]["_certificate"] == (tmp_path / "m1.pem").read_text().strip()
-    )
+    assert sent["desired"]["certificate"]["_certificate"] == (tmp_path / "m1.pem").read_text()
     assert sent["desired"]["certificate"]["_request"] == "a request"
     assert str(tmp_path) not in json.dumps(sent)
     ca.path.unlink()

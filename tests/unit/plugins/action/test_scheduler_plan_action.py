@@ -26,7 +26,7 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
 
 from tests.support.fake_module import HostVars, one_line
 from tests.support.host import RESULT
-from tests.support.pki import Ca, spare
+from tests.support.pki import Ca, key_pem, spare
 from tests.support.role import ROLE, defaults, role_vars
 
 DATA = role_vars()
@@ -632,6 +632,68 @@ def test_shared_apiserver_url_is_warned_about(variables: dict[str, Any]) -> None
         "kube_scheduler_apiserver: all members use https://lb.example:6443"
     )
     assert planned(variables, FACTS, other)["warnings"] == []
+
+
+@pytest.fixture
+def encrypt(tmp_path: Path) -> Any:
+    """Return the function that encrypts a file with Ansible Vault, and a loader with the password."""
+    secret, loader = VaultSecret(b"hush"), DataLoader()
+    loader.set_vault_secrets([("default", secret)])
+
+    def encrypt_file(path: Path) -> None:
+        path.write_bytes(VaultLib([("default", secret)]).encrypt(path.read_bytes()))
+
+    return encrypt_file, loader
+
+
+def test_encrypted_ca_key_requires_its_passphrase(
+    variables: dict[str, Any], ca: Ca, tmp_path: Path
+) -> None:
+    ca.key_path.write_text(key_pem(ca.key, "secret"))
+    [line] = fixed(variables)["errors"]
+    assert line == (
+        f"kube_scheduler_ca_key_passphrase_file: is not set, but '{ca.key_path}' is encrypted;"
+        " set the file with the passphrase"
+    )
+    passphrase = tmp_path / "passphrase"
+    given = variables | {"kube_scheduler_ca_key_passphrase_file": str(passphrase)}
+    [line] = fixed(given)["errors"]
+    assert line.startswith(f"kube_scheduler_ca_key_passphrase_file: '{passphrase}' does not exist")
+    passphrase.write_text("wrong\n")
+    assert "the passphrase is incorrect" in fixed(given)["errors"][0]
+    passphrase.write_text("secret\n")
+    assert fixed(given)["errors"] == []
+    plan = planned(given)
+    assert plan["certificate"]["ca_privatekey_passphrase_file"] == str(passphrase)
+    relative = {"kube_scheduler_ca_key_passphrase_file": "passphrase"}
+    assert "is not an absolute path" in fixed(variables | relative)["errors"][0]
+
+
+@pytest.mark.parametrize("names", [["key"], ["passphrase"], ["key", "passphrase", "certificate"]])
+def test_files_of_the_ca_can_be_encrypted_with_ansible_vault(
+    variables: dict[str, Any], ca: Ca, tmp_path: Path, encrypt: Any, names: list[str]
+) -> None:
+    encrypt_file, loader = encrypt
+    passphrase = tmp_path / "passphrase"
+    passphrase.write_text("secret\n")
+    ca.key_path.write_text(key_pem(ca.key, "secret"))
+    pem = ca.path.read_text()
+    paths = {"key": ca.key_path, "passphrase": passphrase, "certificate": ca.path}
+    for name in names:
+        encrypt_file(paths[name])
+    ca.key_path.chmod(0o644 if "key" in names else 0o600)
+    given = variables | {"kube_scheduler_ca_key_passphrase_file": str(passphrase)}
+    found = fixed(given, loader=loader)
+    assert (found["errors"], found["ca_cert_pem"]) == ([], pem)
+    [line] = [str(error) for error in errors_without_password(given)]
+    assert "cannot decrypt" in line
+
+
+def errors_without_password(variables: dict[str, Any]) -> list[str]:
+    try:
+        return list(fixed(variables)["errors"])
+    except AnsibleActionFail as error:
+        return [str(error)]
 
 
 def odd_files(pem: bytes) -> dict[str, bytes]:

@@ -214,6 +214,10 @@ def test_defaults_are_valid() -> None:
             "kube_scheduler_new_ca_key: ca.pem is not an absolute path; set an absolute path on the controller",
         ),
         (
+            {"ca_key_passphrase_file": "secret"},
+            "kube_scheduler_ca_key_passphrase_file: secret is not an absolute path; set an absolute path on the controller",
+        ),
+        (
             {"pki": "shared", "cert_source": "/c.pem"},
             "kube_scheduler_pki: shared requires kube_scheduler_cert_source and",
         ),

@@ -100,15 +100,21 @@ def test_scrape_target_uses_a_specific_bind_address(bind: str, target: str) -> N
 
 
 def test_each_cluster_has_a_client_identity() -> None:
-    result = planned(cluster(), cluster(group="lab", ca_cert="/lab.pem", ca_key="/lab-key.pem"))
+    lab: dict[str, Any] = {
+        "ca_cert": "/lab.pem",
+        "ca_key": "/lab-key.pem",
+        "ca_key_passphrase_file": "/lab.txt",
+    }
+    result = planned(cluster(), cluster(group="lab", **lab))
     assert result.identities == [
         {
             "path": f"{DIR}/{name}.pem",
             "privatekey_path": f"{DIR}/{name}-key.pem",
             "ca_cert": f"{ca}.pem",
             "ca_key": f"{ca}-key.pem",
+            "ca_key_passphrase_file": passphrase,
         }
-        for name, ca in (("kube_masters", "/ca"), ("lab", "/lab"))
+        for name, ca, passphrase in (("kube_masters", "/ca", ""), ("lab", "/lab", "/lab.txt"))
     ]
     jobs = result.files[f"{DIR}/scrape.yml"]["scrape_configs"]
     assert [one["tls_config"]["cert_file"] for one in jobs] == [
