@@ -35,7 +35,9 @@ class ActionModule(HostAction):
 
     def run(self, tmp: str | None = None, task_vars: Vars | None = None) -> Vars:
         result: Vars = super().run(tmp, task_vars)
-        options = _arguments.read_arguments(self, spec.CREDENTIALS, spec.CREDENTIALS_REQUIRED_IF)
+        options = _arguments.read_arguments(
+            self, spec.CREDENTIALS_SPEC, spec.CREDENTIALS_REQUIRED_IF
+        )
         self.task_vars = task_vars
         try:
             tasks = self._tasks(options)

@@ -48,7 +48,7 @@ class ActionModule(HostAction):
 
     def run(self, tmp: str | None = None, task_vars: Vars | None = None) -> Vars:
         result: Vars = super().run(tmp, task_vars)
-        self.options = _arguments.read_arguments(self, spec.DRILL, spec.DRILL_REQUIRED_IF)
+        self.options = _arguments.read_arguments(self, spec.DRILL_SPEC, spec.DRILL_REQUIRED_IF)
         self.vars: Vars = task_vars or {}
         steps = {"choose": self._choose, "measure": self._measure, "report": self._report}
         try:

@@ -57,7 +57,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: Vars | None = None) -> Vars:
         result: Vars = super().run(tmp, task_vars)
-        self.options = _arguments.read_arguments(self, spec.PLAN, spec.PLAN_REQUIRED_IF)
+        self.options = _arguments.read_arguments(self, spec.PLAN_SPEC, spec.PLAN_REQUIRED_IF)
         name, step = self.options["step"], Step(self, self.options, task_vars or {})
         try:
             outcome = self._run_step(step)

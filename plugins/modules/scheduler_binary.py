@@ -85,7 +85,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deplo
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=spec.BINARY, add_file_common_args=True, supports_check_mode=True
+        argument_spec=spec.BINARY_SPEC, add_file_common_args=True, supports_check_mode=True
     )
     try:
         result = binary.install_binary(module)

@@ -84,7 +84,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=spec.CREDENTIALS,
+        argument_spec=spec.CREDENTIALS_SPEC,
         required_if=spec.CREDENTIALS_REQUIRED_IF,
         supports_check_mode=True,
     )

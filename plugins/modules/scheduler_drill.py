@@ -145,7 +145,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=spec.DRILL, required_if=spec.DRILL_REQUIRED_IF, supports_check_mode=True
+        argument_spec=spec.DRILL_SPEC, required_if=spec.DRILL_REQUIRED_IF, supports_check_mode=True
     )
     module.fail_json(
         msg="scheduler_drill: the action plugin of the collection did not run;"

@@ -125,7 +125,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=spec.FAULT,
+        argument_spec=spec.FAULT_SPEC,
         required_if=spec.FAULT_REQUIRED_IF,
         supports_check_mode=True,
     )

@@ -414,7 +414,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=spec.FILESET,
+        argument_spec=spec.FILESET_SPEC,
         required_if=spec.FILESET_REQUIRED_IF,
         supports_check_mode=True,
     )

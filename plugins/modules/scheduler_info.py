@@ -1009,7 +1009,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspe
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=spec.INFO,
+        argument_spec=spec.INFO_SPEC,
         required_together=spec.INFO_REQUIRED_TOGETHER,
         supports_check_mode=True,
     )

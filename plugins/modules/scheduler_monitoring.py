@@ -92,7 +92,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deplo
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=spec.MONITORING_FILES, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=spec.MONITORING_FILES_SPEC, supports_check_mode=True)
     try:
         result = monitoring_files.write_monitoring_files(module)
     except CollectionError as error:

@@ -428,7 +428,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler impor
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec=spec.PLAN, required_if=spec.PLAN_REQUIRED_IF, supports_check_mode=True
+        argument_spec=spec.PLAN_SPEC, required_if=spec.PLAN_REQUIRED_IF, supports_check_mode=True
     )
     module.fail_json(
         msg="scheduler_plan: the action plugin of the collection did not run;"

@@ -33,7 +33,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.repor
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report.table import (
     render_table,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import MONITORING
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import (
+    MONITORING_SPEC,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import (
     current_utc,
     format_utc,
@@ -196,7 +198,7 @@ def monitoring_files(step: Step) -> Vars:
     """Compute the Prometheus files that monitor all hosts with validated variables."""
     step.reject_foreign_values()
     settings, errors = monitoring.read_monitoring_settings(
-        {name: step.template(name) for name in MONITORING if name in step.vars}
+        {name: step.template(name) for name in MONITORING_SPEC if name in step.vars}
     )
     tables, clusters = step.tables(), _monitored(step)
     if not clusters:

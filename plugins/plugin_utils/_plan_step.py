@@ -31,7 +31,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
     fileset_dir,
     unit_name,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import MONITORING
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import (
+    MONITORING_SPEC,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pem import (
     normalize_pem,
     split_certificates,
@@ -51,7 +53,7 @@ OF_PLAYBOOKS = (
     "kube_scheduler_admin_kubeconfig",
     "rotate",
     MODE_VARIABLE,
-    *MONITORING,
+    *MONITORING_SPEC,
     *REPORT_VARIABLES,
 )
 # The variables that the role registers, and the kinds of their results.

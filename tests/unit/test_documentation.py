@@ -14,8 +14,8 @@ import yaml
 from ansible.module_utils import basic
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.report import monitoring
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import (
-    MONITORING,
-    MONITORING_ALERTS,
+    MONITORING_ALERTS_SPEC,
+    MONITORING_SPEC,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -233,7 +233,7 @@ def test_every_entry_point_takes_the_variables() -> None:
         *PHASES,
     }
     assert set(specs) == entries
-    compare(specs["monitoring"]["options"], MONITORING, "monitoring")
+    compare(specs["monitoring"]["options"], MONITORING_SPEC, "monitoring")
     # The entry point monitoring has separate variables.
     for name, spec in [entry for entry in specs.items() if entry[0] != "monitoring"]:
         entry_options = {
@@ -370,4 +370,4 @@ def test_each_alert_has_a_section() -> None:
     assert re.findall(r"^\| `KubeScheduler(\w+)`", page, re.MULTILINE) == list(
         monitoring.ALERT_PROPERTIES
     )
-    assert set(re.findall(r"`alerts: (\w+)`", page)) == set(MONITORING_ALERTS)
+    assert set(re.findall(r"`alerts: (\w+)`", page)) == set(MONITORING_ALERTS_SPEC)

@@ -11,11 +11,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import pwd
 import stat
 import typing as t
-
-if t.TYPE_CHECKING:  # pragma: no cover
-    import pwd
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import FilesError
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import paths, walk
@@ -108,10 +106,8 @@ def _is_member(uid: int, gid: int) -> bool:
 
 
 def _find_account(uid: int) -> pwd.struct_passwd | None:
-    import pwd as accounts  # noqa: PLC0415 - only for an unsafe directory
-
     with contextlib.suppress(KeyError):
-        return accounts.getpwuid(uid)
+        return pwd.getpwuid(uid)
     return None
 
 

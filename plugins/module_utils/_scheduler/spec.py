@@ -64,7 +64,7 @@ OWNER_SPEC: dict[str, t.Any] = {
     "group": {"type": "str"},
     "mode": {"type": "raw"},
 }
-BINARY: dict[str, t.Any] = {
+BINARY_SPEC: dict[str, t.Any] = {
     "url": {"type": "str", "required": True},
     "path": {"type": "path", "required": True},
     "checksum": {"type": "str", "required": True},
@@ -119,7 +119,7 @@ SERVING_SPEC: dict[str, t.Any] = {
 
 # --- scheduler_info
 
-INFO: dict[str, t.Any] = {
+INFO_SPEC: dict[str, t.Any] = {
     "input": {"type": "dict"},
     "plan": {"type": "dict"},
     "unit": _UNIT,
@@ -169,7 +169,7 @@ INFO_REQUIRED_TOGETHER: list[tuple[str, str]] = [
 
 # --- scheduler_fileset
 
-FILESET: dict[str, dict[str, t.Any]] = {
+FILESET_SPEC: dict[str, dict[str, t.Any]] = {
     "state": {
         "type": "str",
         "choices": ["prepared", "staged", "live", "previous", "recalled", "absent"],
@@ -211,7 +211,7 @@ FILESET_REQUIRED_IF: list[tuple[str, str, list[str]]] = [
 
 # --- scheduler_credentials
 
-CREDENTIALS: dict[str, dict[str, t.Any]] = {
+CREDENTIALS_SPEC: dict[str, dict[str, t.Any]] = {
     "state": {"type": "str", "choices": ["staged", "shared", "client"], "default": "staged"},
     "input": {"type": "dict"},
     "plan": {"type": "dict", "required": True},
@@ -239,7 +239,7 @@ PLAN_STEPS = [
     "removal",
     "monitoring",
 ]
-PLAN: dict[str, dict[str, t.Any]] = {
+PLAN_SPEC: dict[str, dict[str, t.Any]] = {
     "step": {"type": "str", "choices": PLAN_STEPS, "required": True},
     "prefix": {"type": "str", "default": "kube_scheduler_"},
     "tables": {"type": "dict"},
@@ -280,7 +280,7 @@ PLAN_REQUIRED_IF: list[tuple[str, str, list[str]]] = [
 
 # --- scheduler_drill
 
-DRILL: dict[str, dict[str, t.Any]] = {
+DRILL_SPEC: dict[str, dict[str, t.Any]] = {
     "step": {"type": "str", "choices": ["choose", "measure", "report"], "required": True},
     "kind": {"type": "str", "choices": ["stop", "kill", "freeze", "partition"]},
     "targets": {"type": "list", "elements": "str", "default": []},
@@ -302,7 +302,7 @@ DRILL_REQUIRED_IF: list[tuple[str, str, list[str]]] = [
 
 # --- scheduler_fault
 
-FAULT: dict[str, dict[str, t.Any]] = {
+FAULT_SPEC: dict[str, dict[str, t.Any]] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "input": {"type": "dict"},
     "choice": {"type": "dict"},
@@ -320,7 +320,7 @@ FAULT_REQUIRED_IF: list[tuple[str, str, list[str]]] = [
 
 # --- The variables of the role's entry point monitoring
 
-MONITORING_ALERTS: dict[str, dict[str, t.Any]] = {
+MONITORING_ALERTS_SPEC: dict[str, dict[str, t.Any]] = {
     # If leaderless, leaders or certificate is empty, the threshold is computed from the election
     # timings and from renew_before.
     "leaderless": {"type": "str", "default": ""},
@@ -333,21 +333,25 @@ MONITORING_ALERTS: dict[str, dict[str, t.Any]] = {
     "versions": {"type": "str", "default": "1h"},
     "report": {"type": "str", "default": "26h"},
 }
-MONITORING: dict[str, dict[str, t.Any]] = {
+MONITORING_SPEC: dict[str, dict[str, t.Any]] = {
     "monitoring_dir": {"type": "str", "default": "/etc/prometheus/kube-scheduler"},
     "monitoring_group": {"type": "str", "default": "prometheus"},
     "monitoring_service": {"type": "str", "default": "prometheus"},
     "monitoring_server_name": {"type": "str", "default": ""},
     "monitoring_interval": {"type": "str", "default": "15s"},
-    "monitoring_alerts": {"type": "dict", "options": MONITORING_ALERTS, "apply_defaults": True},
+    "monitoring_alerts": {
+        "type": "dict",
+        "options": MONITORING_ALERTS_SPEC,
+        "apply_defaults": True,
+    },
 }
 
 # --- scheduler_monitoring
 
-MONITORING_FILES: dict[str, dict[str, t.Any]] = {
+MONITORING_FILES_SPEC: dict[str, dict[str, t.Any]] = {
     "plan": {"type": "dict"},
-    "path": {"type": "path", "default": MONITORING["monitoring_dir"]["default"]},
-    "group": {"type": "str", "default": MONITORING["monitoring_group"]["default"]},
+    "path": {"type": "path", "default": MONITORING_SPEC["monitoring_dir"]["default"]},
+    "group": {"type": "str", "default": MONITORING_SPEC["monitoring_group"]["default"]},
     "files": {
         "type": "list",
         "elements": "dict",

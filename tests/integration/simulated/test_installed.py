@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import INFO
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import INFO_SPEC
 
 from tests.support.pki import Ca, spare
 from tests.support.prometheus import on_this_machine
@@ -159,7 +159,7 @@ def test_readme_inventory_works_from_another_directory(cluster: Simulation) -> N
     # Up to ansible-core 2.18, null becomes "", which the module does not accept as a dictionary.
     for name in cluster.answers:
         for options in run.options(name, "scheduler_info"):
-            assert ArgumentSpecValidator(INFO).validate(options).error_messages == []
+            assert ArgumentSpecValidator(INFO_SPEC).validate(options).error_messages == []
 
 
 @pytest.mark.cores

@@ -22,7 +22,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.
     Runner,
 )
 
-MARK = "kube-ha-drill"
+RULE_COMMENT = "kube-ha-drill"
 """Comment of each iptables rule of a drill."""
 NFT_TABLE = "inet kube_ha_drill"
 INJECTION_LOCK_S = 30
@@ -105,13 +105,12 @@ class Firewall:
                 " end the command that changes the packet filter, then run again"
             )
         # Without support of the kernel, there are no rules.
-        rules = (
-            [shlex.split(line) for line in out.splitlines() if MARK in line] if code == 0 else []
-        )
+        lines = out.splitlines() if code == 0 else []
+        rules = [shlex.split(line) for line in lines if RULE_COMMENT in line]
         return [
             [command, *words[1:]]
             for words in rules
-            if words[0] == "-A" and ("--comment", MARK) in zip(words, words[1:])
+            if words[0] == "-A" and ("--comment", RULE_COMMENT) in zip(words, words[1:])
         ]
 
     def _call(self, *words: str) -> tuple[int, str, str]:
@@ -147,7 +146,7 @@ def iptables_rule(uid: int, destination: Destination) -> list[str]:
     """Return the rule for one destination: command, chain, match and target."""
     to = ["OUTPUT", "-p", "tcp", "-d", destination.address, "--dport", str(destination.port)]
     owner = ["-m", "owner", "--uid-owner", str(uid)]
-    comment = ["-m", "comment", "--comment", MARK]
+    comment = ["-m", "comment", "--comment", RULE_COMMENT]
     return [IPTABLES[destination.family], *to, *owner, *comment, "-j", "DROP"]
 
 

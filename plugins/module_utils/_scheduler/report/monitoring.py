@@ -24,8 +24,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.repor
     METRIC_PREFIX,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import (
-    MONITORING,
-    MONITORING_ALERTS,
+    MONITORING_ALERTS_SPEC,
+    MONITORING_SPEC,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import (
     VersionTable,
@@ -141,14 +141,14 @@ def read_monitoring_settings(
     raw: t.Mapping[str, t.Any],
 ) -> tuple[MonitoringSettings | None, list[str]]:
     """Return the validated settings, or None with the errors."""
-    validated = ArgumentSpecValidator(MONITORING).validate(
-        {name: value for name, value in raw.items() if name in MONITORING}
+    validated = ArgumentSpecValidator(MONITORING_SPEC).validate(
+        {name: value for name, value in raw.items() if name in MONITORING_SPEC}
     )
     if validated.error_messages:
         return None, list(validated.error_messages)
     values = validated.validated_parameters
     settings = MonitoringSettings(
-        **{name.removeprefix("monitoring_"): values[name] for name in MONITORING}
+        **{name.removeprefix("monitoring_"): values[name] for name in MONITORING_SPEC}
     )
     errors = [*_format_errors(settings), *_threshold_errors(settings)]
     return (None if errors else settings), errors
@@ -163,7 +163,7 @@ def _format_errors(settings: MonitoringSettings) -> t.Iterator[str]:
 
 def _threshold_errors(settings: MonitoringSettings) -> t.Iterator[str]:
     for name, value in settings.alerts.items():
-        spec = MONITORING_ALERTS[name]
+        spec = MONITORING_ALERTS_SPEC[name]
         is_computed = not value and not spec["default"]
         if spec["type"] == "str" and not is_computed and not DURATION.fullmatch(value):
             yield (

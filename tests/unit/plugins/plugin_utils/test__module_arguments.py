@@ -118,12 +118,12 @@ def test_tables_name_options_of_the_modules() -> None:
         _module_arguments.INFO_HEALTH,
         _module_arguments.METRICS_CA,
     ]
-    assert {option for table in tables for option in table} <= set(spec.INFO)
+    assert {option for table in tables for option in table} <= set(spec.INFO_SPEC)
     faults = [_module_arguments.FAULT_PRESENT, _module_arguments.FAULT_ABSENT]
-    assert {option for table in faults for option in table} <= set(spec.FAULT)
-    assert set(_module_arguments.MONITORING_FILES) <= set(spec.MONITORING_FILES)
+    assert {option for table in faults for option in table} <= set(spec.FAULT_SPEC)
+    assert set(_module_arguments.MONITORING_FILES) <= set(spec.MONITORING_FILES_SPEC)
     for table in _module_arguments.FILESET_STATES.values():
-        assert set(table) <= set(spec.FILESET)
+        assert set(table) <= set(spec.FILESET_SPEC)
 
 
 def test_credentials_are_staged_with_the_rights_of_the_plan() -> None:

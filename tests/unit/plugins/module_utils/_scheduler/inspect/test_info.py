@@ -32,7 +32,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
     CHECK_NAMES,
     credentials_dir,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import INFO
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import INFO_SPEC
 
 from tests.support.apiserver import Server, answer, kubeconfig, lease, refused_port
 from tests.support.fake_module import FakeModule, filled
@@ -85,7 +85,7 @@ class Master(Host):
 
     def query(self, **given: Any) -> facts.ModuleResult:
         params = filled(
-            INFO,
+            INFO_SPEC,
             {
                 "unit": UNIT_NAME,
                 "fileset_dir": str(self.root / "fileset"),
