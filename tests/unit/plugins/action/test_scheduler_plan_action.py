@@ -219,6 +219,22 @@ FACTS: dict[str, Any] = {
 }
 
 
+def run_host_step(
+    variables: dict[str, Any], data: Any, own: Any, others: Any = None, *, strict: bool = True
+) -> dict[str, Any]:
+    """Run the step host for m1 with its own result and the value of m2."""
+    sealed = _seal.seal(own, "m1", _seal.INFO)
+    return run(
+        "host",
+        variables,
+        hostvars={"m1": {"host": sealed}, "m2": {"host": others}},
+        tables=TABLES,
+        input=data,
+        results="host",
+        strict=strict,
+    )
+
+
 def planned(
     variables: dict[str, Any],
     answer: Any = None,
@@ -230,16 +246,7 @@ def planned(
     own = FACTS if answer is None else answer
     if isinstance(others, dict):
         others = _seal.seal(others, "m2", _seal.INFO)
-    hostvars = {"m1": {"host": _seal.seal(own, "m1", _seal.INFO)}, "m2": {"host": others}}
-    return run(
-        "host",
-        variables,
-        hostvars=hostvars,
-        tables=TABLES,
-        input=data,
-        results="host",
-        strict=strict,
-    )
+    return run_host_step(variables, data, own, others, strict=strict)
 
 
 def test_host_plan_contains_the_desired_state(variables: dict[str, Any]) -> None:
@@ -329,9 +336,7 @@ def test_result_that_another_host_forged_is_ignored(
 ) -> None:
     """A result of m2 with the hostname of m1 fails the run only if this run returned it."""
     others = _seal.seal(FACTS, *origin) if origin else FACTS
-    hostvars = {"m1": {"host": _seal.seal(FACTS, "m1", _seal.INFO)}, "m2": {"host": others}}
-    options: dict[str, Any] = {"tables": TABLES, "input": fixed(variables), "results": "host"}
-    assert run("host", variables, hostvars=hostvars, **options)["errors"] == []
+    assert run_host_step(variables, fixed(variables), FACTS, others)["errors"] == []
 
 
 @pytest.mark.parametrize(
@@ -461,14 +466,7 @@ def test_desired_state_follows_the_step_of_a_ca_rotation(
         ("drop", "next", "next"),
     ):
         following, data = rotated(variables, tmp_path, step=step)
-        found = run(
-            "host",
-            variables,
-            hostvars={"m1": {"host": _seal.seal(own, "m1", _seal.INFO)}},
-            tables=TABLES,
-            input=data,
-            results="host",
-        )
+        found = run_host_step(variables, data, own)
         path = {"former": ca.path, "next": following.path}[signs]
         assert found["desired"]["certificate"]["ca_path"] == str(path), step
         assert found["desired"]["certificate"]["replace"] == ["00:11"]
@@ -477,15 +475,7 @@ def test_desired_state_follows_the_step_of_a_ca_rotation(
             step
         )
     own["apiserver"]["next_accepted"] = False
-    found = run(
-        "host",
-        variables,
-        hostvars={"m1": {"host": _seal.seal(own, "m1", _seal.INFO)}},
-        tables=TABLES,
-        input=data,
-        results="host",
-        strict=False,
-    )
+    found = run_host_step(variables, data, own, strict=False)
     assert [line.partition(", https")[0] for line in found["errors"]] == [
         "kube_scheduler_new_ca_cert: the apiserver of m1"
     ]

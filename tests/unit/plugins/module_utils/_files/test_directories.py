@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,14 +14,6 @@ from tests.support.fake_module import one_line
 
 USER, UID = "nobody", 65534
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
-
-
-@pytest.fixture
-def root() -> Iterator[Path]:
-    """Return a directory without a writable parent, unlike the directories of pytest in /tmp."""
-    with tempfile.TemporaryDirectory(dir="/var/lib") as folder:
-        os.chmod(folder, 0o755)
-        yield Path(folder)
 
 
 def rights(path: Path) -> tuple[int, int]:

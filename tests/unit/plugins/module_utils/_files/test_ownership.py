@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 import pwd
 import stat
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,14 +24,6 @@ from tests.support.fake_module import one_line
 UID = pwd.getpwnam("daemon").pw_uid
 GID = pwd.getpwnam("daemon").pw_gid
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the owner")
-
-
-@pytest.fixture
-def root() -> Iterator[Path]:
-    """Return a directory without a writable parent, unlike the directories of pytest in /tmp."""
-    with tempfile.TemporaryDirectory(dir="/var/lib") as folder:
-        os.chmod(folder, 0o755)
-        yield Path(folder)
 
 
 def create(path: Path, uid: int, gid: int, mode: int) -> Path:

@@ -14,8 +14,7 @@ import contextlib
 import os
 import stat
 import struct
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -38,14 +37,6 @@ from tests.support.fake_module import FakeModule, at_change, one_line
 UID = 65534
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be redirected")
 Action = Callable[[Path], object]
-
-
-@pytest.fixture
-def root() -> Iterator[Path]:
-    """Return a directory without a writable parent, unlike the directories of pytest in /tmp."""
-    with tempfile.TemporaryDirectory(dir="/var/lib") as folder:
-        os.chmod(folder, 0o755)
-        yield Path(folder)
 
 
 def theirs(path: Path) -> Path:
