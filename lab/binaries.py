@@ -149,7 +149,7 @@ def keep(temporary: Path, target: Path) -> None:
 def download(settings: Settings, version: str, target: Path, offline: list[str]) -> None:
     """Download a binary.
 
-    After a network error, all further downloads fail at once.
+    After a network error, all further downloads fail immediately.
     """
     if offline:
         raise UnavailableError(offline[0])

@@ -55,7 +55,8 @@ class Build:
         go = shutil.which("go") or shutil.which("/usr/local/go/bin/go")
         if go is None:
             raise CannotBuildError("PATH contains no Go")
-        # With GOTOOLCHAIN=local, an older Go fails at once instead of downloading a newer one.
+        # With GOTOOLCHAIN=local, an older Go fails immediately instead of downloading a newer
+        # version.
         environment = {
             "CGO_ENABLED": "0",
             "GOTOOLCHAIN": "local",
@@ -188,7 +189,7 @@ class Build:
         self, command: list[str], cwd: Path, environment: dict[str, str], built: Path | None = None
     ) -> None:
         name = Path(command[-1]).name
-        what = f"Building {name} {self.version} (minutes on a cold cache)"
+        what = f"Building {name} {self.version} (takes minutes if the cache is empty)"
         run(command, what, self.log, cwd=cwd, environment=environment)
         # The build first writes to the file system of the cache, so that a rename creates the
         # binary.

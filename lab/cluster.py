@@ -140,7 +140,8 @@ def request(
         if patch is None:
             connection.request("GET", path)
         else:
-            # A server-side apply can be repeated. Its body is YAML, so JSON is valid too.
+            # A server-side apply can be repeated. The body of a server-side apply is YAML, so JSON
+            # is valid too.
             connection.request(
                 "PATCH", path, patch, {"Content-Type": "application/apply-patch+yaml"}
             )

@@ -111,7 +111,7 @@ def main() -> int:
     image_parser = commands.add_parser("image", help="build the image of the hosts")
     image_parser.add_argument("--rebuild", action="store_true", help="even if an image exists")
     arguments = parser.parse_args()
-    # The lab handles these signals even if the shell that starts the lab ignores them.
+    # The lab handles these signals even if the calling shell ignores them.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     try:

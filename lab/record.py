@@ -6,8 +6,8 @@
     python3 lab/record.py record drill.cast 'ansible-playbook -i .lab/inventory.yml …'
     python3 lab/record.py draw drill.cast docs/drill-recording.svg
 
-The script needs only the standard library. It supports colors and line ends, but no other cursor
-movement. The recording shows the current directory as ~/scheduler.
+The script needs only the standard library. The drawing supports colors and line ends, but no other
+cursor movement. The recording shows the current directory as ~/scheduler.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ SERVING_OPTION = "_serving"
 MIN_PYTHON = (3, 9)
 PYTHON_VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}")
 RESULT_KEYS = frozenset(facts.ModuleResult.__annotations__)
-# The keys that the result of a failed module keeps. The host sets the texts.
+# The keys that remain in the result of a failed module. The host supplies their values.
 FAILURE_KEYS = ("failed", "unreachable", "msg", "rc", "module_stdout", "module_stderr", "exception")
 
 
@@ -109,7 +109,7 @@ class ActionModule(HostAction):
         return _seal.seal(result, self._host, _seal.INFO) | _results.interpreter_facts(self)
 
     def _set_previous_lease(self, arguments: Vars) -> None:
-        """Replace the name of the variable with an earlier result by the lease of this result."""
+        """Replace the name of a variable with the lease of the earlier result in this variable."""
         previous = self.vars.get(arguments.pop("previous", None))
         # Without a result of this run, the host observes the lease again.
         if _seal.is_sealed(previous, self._host, _seal.INFO, _seal.FILESET):
@@ -118,7 +118,7 @@ class ActionModule(HostAction):
                 arguments.setdefault("previous_lease", lease)
 
     def _set_serving_ranges(self, arguments: Vars) -> None:
-        """Replace the version table by the part that the module needs."""
+        """Reduce the version table to the part that the module needs."""
         table = arguments.pop("versions", None)
         if isinstance(table, str):
             table = self.vars.get(table, table)
@@ -157,7 +157,7 @@ class ActionModule(HostAction):
         return str(self.vars.get("inventory_hostname", "the host"))
 
     def _issue_metrics_client(self, arguments: Vars) -> str:
-        """Replace the CA by a metrics client that the CA signs; return the error, "" for none."""
+        """Replace the CA with a metrics client that it signs. Return the error, or "" for none."""
         authority = {name: arguments.pop(name, None) for name in METRICS_OPTIONS}
         if not authority["metrics_ca_path"] or not _is_true(arguments.get("probe", True)):
             return ""
@@ -176,7 +176,7 @@ class ActionModule(HostAction):
         return ""
 
     def _issue_next_client(self, arguments: Vars) -> None:
-        """Replace the next CA by a client without permissions that this CA signs."""
+        """Replace the next CA with a client certificate without permissions that this CA signs."""
         authority = [arguments.pop(name, None) for name in NEXT_OPTIONS]
         if not any(authority[:2]):
             return
@@ -260,7 +260,10 @@ class ActionModule(HostAction):
         return pair
 
     def _read_text(self, path: str) -> str:
-        """Return the text of a file on the controller. If it is a vault, decrypt it."""
+        """Return the text of a file on the controller.
+
+        If the file is encrypted with Ansible Vault, decrypt it.
+        """
         try:
             content = _vault.read_decrypted(self, self._find("metrics_key", path)) or b""
             return content.decode().rstrip()

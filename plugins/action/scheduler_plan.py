@@ -44,7 +44,7 @@ STEPS: dict[str, t.Callable[[Step], Vars]] = {
     "monitoring": _plan_report.monitoring_files,
 }
 
-# If the kind of a sealed result is not the name of its step.
+# The kind of a sealed result is the name of its step, except for these steps.
 KINDS = {"rollback": _seal.ROLLOUT, "outcome": _seal.MARK}
 
 

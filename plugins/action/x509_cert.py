@@ -35,7 +35,8 @@ from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _results,
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._host_action import HostAction
 
 MODULE = "kube_ha.scheduler.x509_cert"
-# Only the first run reports changes of the key and its permissions: the second finds them done.
+# Only the first module run changes the key and its permissions, so the second run does not report
+# these changes.
 _FIRST_RUN_KEYS = ("reasons", "clamped", "not_after_wanted", "warnings", "deprecations")
 
 Arguments = dict[str, t.Any]
@@ -100,7 +101,7 @@ class ActionModule(HostAction):
     def _report_missing(self, exc: MissingError) -> Result:
         if not self._task.check_mode:
             return {"failed": True, "msg": str(exc)}
-        # The same result as for a CA on the target. Without the CA, the target cannot compare.
+        # If a CA on the target is missing, the module returns the same result.
         return {
             "changed": True,
             "reasons": [str(exc)],

@@ -39,7 +39,7 @@ attributes:
     support: full
     details:
       - The module writes a temporary file in the same directory, with mode 0600 from the first
-        byte. It syncs the file and renames it over the target.
+        byte. The module syncs the file, and renames it over the target.
 """
 
     INFO = r"""
@@ -64,5 +64,5 @@ attributes:
         indicates no change.
     support: full
     details:
-      - This module never reports a change. Its result can differ between runs.
+      - This module never reports a change. The result of the module can differ between runs.
 """

@@ -19,8 +19,8 @@ options:
     type: dict
     suboptions:
       contents:
-        description: Content of each file with a secret, by the name of the file. It replaces
-          C(content) of the file.
+        description: Content of each file with a secret, by the name of the file. This
+          content replaces the placeholder in C(content).
         type: dict
       values:
         description: The secrets. The module also withholds them in texts of other programs.

@@ -49,10 +49,10 @@ class CollectionError(Exception):
     """Base of all errors that the collection reports to the user.
 
     The argument `option` names the option that causes the error, or an entry of the option:
-    `subject.CN`, `subject_alt_name[1]`. It is "" if no option causes the error. The message begins
-    with this name. The attribute `location` contains the full name, the attribute `option` only the
-    name of the option. If a caller has another name for the option, such as a role variable, the
-    caller uses `format_for`.
+    `subject.CN`, `subject_alt_name[1]`. If no option causes the error, `option` is "". The message
+    begins with this name. The attribute `location` contains the full name, the attribute `option`
+    only the name of the option. If a caller has another name for the option, such as a role
+    variable, the caller uses `format_for`.
     """
 
     def __init__(self, message: str, *, option: str = "") -> None:
@@ -80,7 +80,7 @@ class FilesError(CollectionError):
 class LibraryError(CollectionError):
     """A Python library is missing.
 
-    This is no X509Error, because no key or certificate is damaged.
+    LibraryError is not an X509Error, because no key or certificate is damaged.
     """
 
 

@@ -6,8 +6,8 @@
 
 """Parse numbers that a host, a process, a server or a file wrote.
 
-int() of Python also accepts signs, underscores and the digits of all scripts. It raises an error
-for thousands of digits. Before Python 3.10.7, their conversion takes minutes.
+int() of Python also accepts signs, underscores and the digits of all scripts. For thousands of
+digits, int() raises an error. Before Python 3.10.7, their conversion takes minutes.
 """
 
 from __future__ import annotations

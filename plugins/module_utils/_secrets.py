@@ -54,7 +54,7 @@ _AUTHORIZATION = r"(?i)\b(bearer|basic)(\s+)[A-Za-z0-9._~+/-]{8,}=*"
 
 
 class SecretText(str):
-    """A text that is a secret in any field, such as a value that Ansible Vault encrypts."""
+    """A text that is a secret regardless of its field, such as a value from Ansible Vault."""
 
 
 def secret_kind(name: t.Any) -> str:

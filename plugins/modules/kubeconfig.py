@@ -37,7 +37,7 @@ attributes:
       - If a file exists but is not valid, the module fails.
   diff_mode:
     details:
-      - The diff contains the entries that change. It shows the subject, the dates and the
+      - The diff contains the entries that change. The diff shows the subject, the dates and the
         fingerprint of each certificate.
       - For keys and tokens, the diff only shows whether they change.
 options:
@@ -77,7 +77,7 @@ options:
         type: path
       certificate_authority_data:
         description: CA certificates as PEM text, instead of O(clusters[].certificate_authority).
-          The module always embeds them.
+          The module always embeds this text.
         type: str
       embed_certs:
         description:
@@ -183,13 +183,15 @@ options:
             type: str
             default: client.authentication.k8s.io/v1
           args:
-            description: Arguments of the exec plugin. Logs and results never contain them.
+            description: Arguments of the exec plugin. Logs and results never contain these
+              arguments.
             type: list
             elements: str
             default: []
           env:
             description:
-              - Environment variables of the exec plugin. Logs and results never contain them.
+              - Environment variables of the exec plugin. Logs and results never contain these
+                variables.
               - Do not use environment variables for secrets, because every reader of the kubeconfig
                 can read them.
             type: dict

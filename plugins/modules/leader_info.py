@@ -12,10 +12,11 @@ version_added: 1.0.0
 author:
   - The kube_ha.scheduler authors (@kube-ha)
 description:
-  - The module reads the lease of a component. On old clusters, it reads the annotation
+  - The module reads the lease of a component. On old clusters, the module reads the annotation
     C(control-plane.alpha.kubernetes.io/leader) of an Endpoints or ConfigMap object.
-  - The module evaluates the lease as the candidates of the election do. If it observes a renewal,
-    the holder is alive. If the lease does not change for its duration, the lease has expired.
+  - The module evaluates the lease as the candidates of the election do. If the module observes a
+    renewal, the holder is alive. If the lease does not change for its duration, the lease has
+    expired.
   - The module never compares the clocks of two hosts.
   - The module works for every component that uses the leader election of client-go.
 extends_documentation_fragment:

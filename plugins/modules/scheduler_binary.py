@@ -13,13 +13,13 @@ author:
   - The kube_ha.scheduler authors (@kube-ha)
 description:
   - The role uses this module if O(kube_ha.scheduler.kube_scheduler#role:kube_scheduler_binary_source=download).
-  - The module downloads the binary into a temporary file beside O(path). It replaces O(path) only
-    if the checksum is the expected one.
+  - The module downloads the binary into a temporary file beside O(path). The module replaces
+    O(path) only if the file has the expected checksum.
   - A binary has at most 256 MiB. If the server announces a larger file, the module downloads
     nothing. If the server announces no size, the download ends at the limit.
   - One deadline covers all waits, from the name lookup to the last byte, see O(timeout).
-  - The module follows redirects, except from HTTPS to HTTP. It uses the variables C(http_proxy),
-    C(https_proxy) and C(no_proxy) of the environment, and the CAs of the system.
+  - The module follows redirects, except from HTTPS to HTTP. The module uses the variables
+    C(http_proxy), C(https_proxy) and C(no_proxy) of the environment, and the CAs of the system.
 extends_documentation_fragment:
   - kube_ha.scheduler._attributes
   - kube_ha.scheduler._attributes.files

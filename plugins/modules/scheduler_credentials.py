@@ -22,8 +22,8 @@ options:
   state:
     description:
       - V(staged) stages the key pair, then the kubeconfig. If C(kube_scheduler_pki) is V(node) or
-        V(external), the module generates the key on the host. If it is V(shared) or V(provided),
-        the module copies the key pair from the controller.
+        V(external), the module generates the key on the host. With V(shared) or V(provided), the
+        module copies the key pair from the controller.
       - V(shared) issues the shared key pair of all hosts on the controller. Delegate this task to
         C(localhost).
       - V(client) issues the client certificates of a Prometheus host, one for each CA on the

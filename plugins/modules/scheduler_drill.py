@@ -12,7 +12,7 @@ version_added: 1.0.0
 author:
   - The kube_ha.scheduler authors (@kube-ha)
 description:
-  - The playbook C(drill.yml) uses this module. It runs on the controller.
+  - The playbook C(drill.yml) uses this module. The module runs on the controller.
   - Only O(step=measure) contacts a host. It runs M(kube_ha.scheduler.scheduler_fault) on the
     target.
 extends_documentation_fragment:
@@ -21,7 +21,7 @@ extends_documentation_fragment:
 options:
   step:
     description:
-      - V(choose) chooses the targets, or rejects the drill. It changes no host.
+      - V(choose) chooses the targets, or rejects the drill. This step changes no host.
       - V(measure) injects the fault into this host, reads the lease and creates pods, until a
         member leads again. The pods are in a separate namespace. The step removes the namespace at
         the end. If a run was killed, the next drill removes the namespace.
@@ -83,7 +83,8 @@ options:
     type: str
   report_dir:
     description:
-      - Directory on the controller for the report. If it does not exist, the module creates it.
+      - Directory on the controller for the report. If the directory does not exist, the module
+        creates it.
       - Required with O(step=choose) and O(step=report).
     type: path
 seealso:

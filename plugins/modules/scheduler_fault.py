@@ -38,8 +38,8 @@ options:
   choice:
     description:
       - Result of O(kube_ha.scheduler.scheduler_drill#module:step=choose). The action plugin reads
-        options from it that the task does not set. With O(state=present), it rejects a host that is
-        not a target of the drill.
+        options from it that the task does not set. With O(state=present), the plugin rejects a host
+        that is not a target of the drill.
       - Required if the task sets O(input), with O(state=present).
     type: dict
   kind:

@@ -21,8 +21,8 @@ description:
   - If the host leads, O(handover) makes the module wait until another member leads, before it
     changes the host.
   - To detect a stale process, the module writes a digest of all files that the process reads into
-    the unit. It also compares the timestamps of the files, credentials and binary with the start of
-    the process.
+    the unit. The module also compares the timestamps of the files, credentials and binary with the
+    start of the process.
 extends_documentation_fragment:
   - kube_ha.scheduler._attributes
   - kube_ha.scheduler._attributes.files
@@ -35,7 +35,7 @@ options:
       - V(staged) updates the staged copies of the O(files) with content or a link, and computes the
         digest. The staged binary then checks its flags and configuration in a dry run (O(command)).
       - V(live) keeps the live file set as C(previous), promotes the staged file set and enables the
-        unit. Unless the process was started from this file set, the module restarts the unit.
+        unit. If the process was not started from this file set, the module restarts the unit.
       - V(previous) restores the file set that O(state=live) with the same O(attempt) replaced, and
         starts the unit. If that roll replaced no file set, the module only starts the unit.
       - V(recalled) stages the previous file set for O(state=live). If no previous file set exists,
@@ -65,10 +65,10 @@ options:
         O(state=previous), or of O(kube_ha.scheduler.scheduler_plan#module:step=removal) with
         O(state=absent). The action plugin reads options from it that the task does not set.
       - These states require this option if the task sets O(input). A removal of all schedulers does
-        not require it.
+        not require this option.
     type: dict
   path:
-    description: Directory of the file set on the host. Only root can read it.
+    description: Directory of the file set on the host. Only root can read the directory.
     type: path
     default: /var/lib/kube-ha/kube-scheduler
   unit:
@@ -94,7 +94,7 @@ options:
         type: path
         required: true
       content:
-        description: Content of the file as text. The module replaces C(@digest@) by the digest of
+        description: Content of the file as text. The module replaces C(@digest@) with the digest of
           the file set.
         type: str
       link_to:
@@ -154,19 +154,20 @@ options:
     default: []
   ownership:
     description:
-      - Whether O(state=prepared) and O(state=live) give root each directory of the paths that they
-        write if another user can write to it. The previous owner can still read the directory.
+      - Whether O(state=prepared) and O(state=live) give root each directory in the written paths
+        that another user can write to. The previous owner can still read the directory.
       - The record contains the previous owner, group and mode. If the live file set is that of
-        another installer again, or at O(state=absent), the module restores them.
+        another installer again, or at O(state=absent), the module restores this owner, group and
+        mode.
       - The module takes no home directory and no directory in C(/), and follows no link in a
-        directory that it takes. In such a case, it fails.
+        directory that it takes. In such a case, the module fails.
     type: bool
     default: false
   restart:
     description:
       - Whether O(state=live) restarts the unit even if its process is not stale.
       - A process can need up to five minutes to reload its key pair. A restart makes an unhealthy
-        process use the new key pair at once.
+        process use the new key pair immediately.
     type: bool
     default: false
   attempt:
@@ -205,11 +206,11 @@ options:
         type: path
         required: true
       name:
-        description: Name of the object of the lock.
+        description: Name of the lock object.
         type: str
         required: true
       namespace:
-        description: Namespace of the object of the lock.
+        description: Namespace of the lock object.
         type: str
         required: true
       lock:
@@ -234,14 +235,14 @@ options:
   dry_run_flags:
     description:
       - Flags without leading dashes that replace the flags of O(command) in the dry run.
-      - The module replaces C(@port@) by a free port.
+      - The module replaces C(@port@) with a free port.
     type: dict
     default: {secure-port: "@port@"}
   dry_run_texts:
     description:
       - Texts in the staged configuration, with the texts that replace them in the dry run. An
         example is the address to listen on.
-      - The module replaces C(@port@) by a free port.
+      - The module replaces C(@port@) with a free port.
     type: dict
     default: {}
   user:

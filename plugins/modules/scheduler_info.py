@@ -12,17 +12,17 @@ version_added: 1.0.0
 author:
   - The kube_ha.scheduler authors (@kube-ha)
 description:
-  - In one run, the module gathers the state of this host and its scheduler. It also checks the
-    health of the scheduler (O(probe)) and the differences from the desired state (O(desired)).
+  - In one run, the module gathers the state of this host and its scheduler. The module also checks
+    the health of the scheduler (O(probe)) and the differences from the desired state (O(desired)).
   - The module checks the unit, its process, the process that listens on the port, and readiness
-    over verified TLS. It also checks the certificates that the scheduler serves and uses, access to
-    its metrics, and the lease.
+    over verified TLS. The module also checks the certificates that the scheduler serves and uses,
+    access to its metrics, and the lease.
   - The module reads the address and the lease of the process from its command line and its
     configuration.
   - An active unit and a C(/healthz) endpoint that returns 200 do not prove that a scheduler is
     healthy. A scheduler with expired certificates has both.
-  - The module needs no pip package. It needs C(python3-cryptography) to describe certificates and
-    C(python3-yaml) to read a kubeconfig.
+  - The module needs no pip package. The module needs C(python3-cryptography) to describe
+    certificates, and C(python3-yaml) to read a kubeconfig.
   - The module never changes the host. If an unprivileged user can write to a program, the module
     runs it only as that user.
 extends_documentation_fragment:
@@ -193,7 +193,7 @@ options:
       - Path, on the controller, of a CA certificate. This CA signs a client certificate with
         O=C(system:monitoring) for ten minutes, instead of O(metrics_cert).
       - Only the action plugin uses this option. It reads the file as the user that runs Ansible. If
-        it cannot sign the certificate, RV(not_checked) contains the check and the reason.
+        the plugin cannot sign the certificate, RV(not_checked) contains the check and the reason.
     type: path
   metrics_ca_privatekey_path:
     description: Path, on the controller, of the private key of O(metrics_ca_path).
@@ -234,7 +234,7 @@ options:
     description:
       - Name of the variable with an earlier result of this module or of
         M(kube_ha.scheduler.scheduler_fileset) on this host. The action plugin passes its lease as
-        O(previous_lease). It ignores a value that this run did not return for this host.
+        O(previous_lease). The plugin ignores a value that this run did not return for this host.
     type: str
   previous_lease:
     description:
@@ -353,8 +353,8 @@ options:
             type: path
             required: true
           content:
-            description: Content of the file as text. The module replaces C(@digest@) by the digest
-              of the file set.
+            description: Content of the file as text. The module replaces C(@digest@) with the
+              digest of the file set.
             type: str
           link_to:
             description:
@@ -493,8 +493,8 @@ python_path:
   sample: /usr/bin/python3
 python_packaged:
   description:
-    - Whether packages of the distribution add libraries to this Python interpreter. This is not the
-      case in a virtual environment.
+    - Whether packages of the distribution add libraries to this Python interpreter. In a virtual
+      environment, packages of the distribution add no libraries.
   returned: always
   type: bool
 missing_libraries:
@@ -511,8 +511,9 @@ time:
   sample: 1767268800.0
 clock_offset:
   description:
-    - Minimum offset of the host's clock from the controller's clock in seconds, allowing for
-      RV(round_trip). If the host's clock is behind, the offset is negative.
+    - Offset of the host's clock from the controller's clock in seconds. The value is the smallest
+      offset that the duration RV(round_trip) of the module run allows. If the host's clock is
+      behind, the value is negative.
   returned: always, added by the action plugin
   type: float
   sample: -0.02
@@ -569,8 +570,8 @@ stale:
   description:
     - Names of the files whose staged copy was not made from the live file. The list contains only
       files that other modules stage.
-    - If O(desired.files) is set, the module checks these files. Otherwise, it checks the files that
-      were staged last.
+    - If O(desired.files) is set, the module checks these files. Otherwise, the module checks the
+      files that were staged last.
   returned: always
   type: list
   elements: str
@@ -807,8 +808,8 @@ others:
   description:
     - Further kube-schedulers on this host. The list contains static pod manifests next to the
       process of the unit, and processes that use the same port or lease.
-    - The list does not contain the instances in RV(instances). It contains a static pod only if
-      O(unit) is C(kube-scheduler.service).
+    - The list does not contain the instances in RV(instances). The list contains a static pod only
+      if O(unit) is C(kube-scheduler.service).
   returned: always
   type: list
   elements: str

@@ -43,13 +43,13 @@ options:
       - V(mark) records that nothing happened to this host yet in a rollout, that its roll was
         interrupted, or that the gate blocked its roll.
       - V(verdict) evaluates this host and its cluster from the results of the members.
-      - V(status) shows the state of every cluster of the play. It also writes the state to the
-        files that C(status_json), C(status_html) and C(status_metrics) name. Run this step on one
-        host of the play (C(run_once)).
+      - V(status) shows the state of every cluster of the play. The step also writes the state to
+        the files that C(status_json), C(status_html) and C(status_metrics) name. Run this step on
+        one host of the play (C(run_once)).
       - V(removal) fails if no scheduler would remain in the cluster after the removal from this
         host.
       - V(monitoring) computes the files of a Prometheus host, for all control-plane hosts whose
-        variables are validated. It rejects hosts whose metrics are unreachable.
+        variables are validated. The step rejects hosts whose metrics are unreachable.
     type: str
     choices:
       - instance
@@ -75,7 +75,7 @@ options:
     description:
       - Names of the variables that contain the tables C(versions), C(styles), C(known_flags),
         C(known_fields), C(lease_presets), C(packages) and C(systemd_features) of the role. The
-        files in C(vars/main) describe the tables. Ansible does not template them.
+        files in C(vars/main) describe the tables. Ansible does not template the tables.
       - Required with O(step=variables), O(step=host), O(step=status) and O(step=monitoring).
     type: dict
   input:
@@ -141,7 +141,7 @@ options:
   fileset:
     description:
       - Name of the registered variable with the result of M(kube_ha.scheduler.scheduler_fileset)
-        that promoted the file set. It contains the measured handover. Required with
+        that promoted the file set. This result contains the measured handover. Required with
         O(step=outcome).
     type: str
   gate:
@@ -247,16 +247,16 @@ desired:
   type: dict
   sample: {version: 1.37.2, user: k8s}
 lease:
-  description: Object of the lock of the election. With O(step=gate), null after a rollback.
+  description: Lock object of the election. With O(step=gate), null after a rollback.
   returned: O(step=host) and O(step=gate)
   type: dict
   contains:
     name:
-      description: Name of the object of the lock.
+      description: Name of the lock object.
       type: str
       sample: kube-scheduler
     namespace:
-      description: Namespace of the object of the lock.
+      description: Namespace of the lock object.
       type: str
       sample: kube-system
 timings:
@@ -377,8 +377,8 @@ interrupted:
   type: bool
 seal:
   description:
-    - Message authentication code over the result, the host and the step. Its key exists only in
-      this run.
+    - Message authentication code over the result, the host and the step. The key of the seal exists
+      only in this run.
     - The modules of the role return a seal, too.
   returned: always
   type: str

@@ -86,8 +86,8 @@ options:
         certificate is renewed.
       - V(never) accepts any readable key that is not weak.
       - V(fail) fails with an error that names the difference.
-      - V(partial) replaces a key of another type, size or curve. It rewrites a key that has another
-        format or encryption. If the key cannot be read, the module fails.
+      - V(partial) replaces a key of another type, size or curve. If a key has another format or
+        encryption, V(partial) rewrites the same key. If the key cannot be read, the module fails.
       - V(full) also replaces a key that cannot be read or decrypted.
       - V(always) generates a new key in every run.
     type: str
@@ -149,8 +149,8 @@ options:
     type: str
   backdate:
     description:
-      - Period by which the validity of a new certificate begins in the past, as a Go duration. It
-        allows for hosts whose clocks are behind.
+      - Period by which the validity of a new certificate begins in the past, as a Go duration. This
+        period allows for hosts whose clocks are behind.
       - If neither this option nor a profile sets a value, the default is V(5m). A certificate never
         begins before its CA.
     type: str

@@ -50,7 +50,7 @@ REPORT_FILES = ("report.json", "report.html")
 
 
 def require_choice(value: t.Any, input_data: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Return the choice from the result of the step choose, for the cluster of the input.
+    """Return the choice of targets in the result of the step choose.
 
     Raises PlanError if this run did not return the result for this cluster.
     """

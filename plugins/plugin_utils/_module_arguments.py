@@ -6,9 +6,10 @@
 
 """Expand the options `input` and `plan` of the modules of the role, with one table per module.
 
-A table maps an option to the place of its value. `input` is the result of the step variables or
-instance of scheduler_plan. `plan` is the result of the step host, `gate` of the step gate or
-removal. `choice` is the choice of scheduler_drill. This run must have returned each of them.
+A table maps an option to the path of its value, such as `input.unit`. `input` is the result of the
+step variables or instance of scheduler_plan, `plan` that of the step host, and `gate` that of the
+step gate or removal. `choice` is the result of the step choose of scheduler_drill. This run must
+have returned each result.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ Table = t.Mapping[str, str]
 
 _INSTANCE: Table = {"unit": "input.unit", "fileset_dir": "input.fileset_dir"}
 INFO_REMOVAL: Table = {**_INSTANCE, "kubeconfig": "input.kubeconfig"}
-"""Options of scheduler_info before a removal, with the result of the step instance."""
+"""The options that scheduler_info gets before a removal.
+
+Their values come from the step instance.
+"""
 _INFO: Table = {
     **_INSTANCE,
     "user": "input.variables.user",
@@ -45,7 +49,7 @@ INFO_GATHER: Table = {
     "next_ca_privatekey_path": "input.variables.new_ca_key",
     "next_ca_privatekey_passphrase_file": "input.variables.ca_key_passphrase_file",
 }
-"""Options of scheduler_info before the plan."""
+"""The options that scheduler_info gets before a plan exists."""
 INFO_HEALTH: Table = {
     **_INFO,
     "directories": "input.directories",
@@ -56,13 +60,13 @@ INFO_HEALTH: Table = {
     "desired": "plan.desired",
     "secrets": "plan.secrets",
 }
-"""Options of scheduler_info with the plan."""
+"""The options that scheduler_info gets after the plan was computed."""
 METRICS_CA: Table = {
     "metrics_ca_path": "plan.certificate.ca_path",
     "metrics_ca_privatekey_path": "plan.certificate.ca_privatekey_path",
     "metrics_ca_privatekey_passphrase_file": "plan.certificate.ca_privatekey_passphrase_file",
 }
-"""The CA that signs a metrics client, if the user sets no client certificate."""
+"""The options with the CA that signs a metrics client, if the user sets no client certificate."""
 
 _FILESET: Table = {"unit": "input.unit", "path": "input.fileset_dir"}
 FILESET_STATES: dict[str, Table] = {
@@ -92,26 +96,26 @@ FILESET_STATES: dict[str, Table] = {
     "previous": {**_FILESET, "attempt": "gate.attempt"},
     "absent": {**_FILESET, "handover": "gate.handover"},
 }
-"""Options of scheduler_fileset for each state."""
+"""The options that scheduler_fileset gets in each state."""
 FAULT_PRESENT: Table = {
     "unit": "input.unit",
     "apiserver": "input.variables.apiserver",
     "kind": "choice.kind",
     "undo_after": "choice.undo_after",
 }
-"""Options of scheduler_fault that inject the fault of a drill."""
+"""The options that scheduler_fault gets to inject the fault of a drill."""
 FAULT_ABSENT: Table = {
     "unit": "input.unit",
     "settle": "choice.settle",
     "journal_seconds": "choice.journal_seconds",
 }
-"""Options of scheduler_fault that remove the fault of a drill."""
+"""The options that scheduler_fault gets to remove the fault of a drill."""
 MONITORING_FILES: Table = {"path": "plan.dir", "group": "plan.group", "files": "plan.files"}
-"""Options of scheduler_monitoring. `plan` is the result of the step monitoring."""
+"""The options that scheduler_monitoring gets. `plan` is the result of the step monitoring."""
 
 
 def _value(sources: Vars, place: str) -> t.Any:
-    """Return the value at a dotted place, None if the place does not exist."""
+    """Return the value at a dotted path such as `input.unit`; None if the path does not exist."""
     value: t.Any = sources
     for key in place.split("."):
         if not isinstance(value, t.Mapping):
@@ -121,7 +125,7 @@ def _value(sources: Vars, place: str) -> t.Any:
 
 
 def _expand(table: Table, sources: Vars) -> Vars:
-    """Return the options of a table, without options that have no value."""
+    """Return the options of a table that have a value."""
     values = {option: _value(sources, place) for option, place in table.items()}
     return {option: value for option, value in values.items() if value not in (None, "")}
 
@@ -168,7 +172,7 @@ def expand_info(arguments: Vars, host: str, read_file: t.Callable[[str], str]) -
 
 
 def open_secrets(arguments: Vars, host: str) -> None:
-    """Replace the envelope in the option `secrets` by its content. Raises AnsibleActionFail."""
+    """Replace the envelope in the option `secrets` with its content. Raises AnsibleActionFail."""
     envelope = arguments.get(_envelope.OPTION)
     if not isinstance(envelope, str):
         return

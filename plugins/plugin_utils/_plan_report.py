@@ -108,7 +108,8 @@ def _report_files(step: Step, inputs: t.Mapping[str, Vars]) -> set[tuple[str, st
 def _clusters(step: Step) -> tuple[dict[str, Vars], dict[str, list[str]]]:
     """Return the input of each cluster of this play, and the hosts of clusters without input.
 
-    Both are by group. A cluster has no input if the step variables failed on all of its hosts.
+    The keys of both results are groups. A cluster has no input if the step variables failed on all
+    of its hosts.
     """
     hostvars, remaining = step.vars["hostvars"], step.vars["ansible_play_hosts"]
     inputs: dict[str, Vars] = {}
@@ -139,7 +140,7 @@ def _lost_group(step: Step, name: str) -> str:
         is_fact = variable in (known.get("ansible_facts") or {})
         declared = "" if is_fact else str(known.get(variable))
     except AnsibleError:
-        declared = ""  # Its template cannot be computed.
+        declared = ""  # Ansible cannot compute the name of the cluster.
     if name in groups.get(declared, ()):
         return declared
     own = [group for group in groups if group not in OF_ANSIBLE and name in groups[group]]

@@ -134,7 +134,8 @@ def _position(step: Step, order: rollout.Order) -> int:
     position: int = step.options["position"]
     if not 0 <= position <= len(order):
         raise PlanError(
-            f"{position} is not a position of a rollout with {len(order)} steps", option="position"
+            f"{position} is not a position of the rollout; set a position from 0 to {len(order)}",
+            option="position",
         )
     return position
 

@@ -131,7 +131,7 @@ class Step:
     def reject_foreign_values(self) -> None:
         """Raise PlanError if this host has values of variables that only the role can set.
 
-        This check is the first one, before the first contact with the host. The role registers its
+        This check precedes the first contact with the host. The role registers its
         results later. Only extra variables outrank registered results.
         """
         self.reject_facts(self.host, self.vars.get("ansible_facts"))

@@ -32,5 +32,5 @@ def _read_variables_spec() -> dict[str, dict[str, t.Any]]:
     }
 
 
-# Read at import: Ansible imports an action plugin before it forks, so that all forks share this.
+# Ansible imports an action plugin before it forks, so that all forks share this value.
 VARIABLES_SPEC = _read_variables_spec()

@@ -4,9 +4,10 @@
 """Measure the load of site.yml on the controller for inventories of many three-host clusters.
 
 Usage: .venv/bin/python tests/benchmark/clusters.py [--clusters 1,10,30,100] [--keep]
-The hosts are simulated, so that only Ansible and this collection are measured. The floor of each
-run is a play of Ansible's own modules with as many module runs and tasks over the same hosts.
-The figures are written to docs/benchmark.md; with --keep, they are only printed.
+The hosts are simulated, so that only Ansible and this collection are measured. For comparison, each
+run has a floor: a play of Ansible's own modules on the same hosts, with the same numbers of module
+runs and tasks. The script writes the figures to docs/benchmark.md. With --keep, the script only
+prints the figures.
 """
 
 from __future__ import annotations

@@ -42,8 +42,8 @@ WALK_THROUGH, PLAIN_ROLE, OURS = NAMES = ("walk-through", "plain role", "this co
 FLOOR = "ping and debug"
 TIMEOUT_S = 60.0
 USER = "k8s"
-# Before each first run, a host has the binary, the user, and the libraries that only our modules
-# need.
+# Before each first run, a host has the binary, the user, and the libraries that only the modules of
+# this collection need.
 BINARY_AND_USER = f"""
 install -D --mode=0755 /usr/share/lab-binaries/v{{version}}/bin/linux/{{arch}}/kube-scheduler \\
     /opt/k8s/bin/kube-scheduler-v{{version}}
@@ -82,11 +82,11 @@ class Round:
     first: Run
     led: float  # seconds from the start of the first run until a scheduler holds the lease
     again: Run
-    restarted: int  # schedulers that the run without changes restarted
+    restarted: int  # number of schedulers that the run without changes restarted
 
 
 class Floor(NamedTuple):
-    """Hold the seconds that Ansible takes for as many module runs and tasks as this collection."""
+    """Hold the run times of a play with as many module runs and tasks as this collection."""
 
     first: float
     again: float
@@ -119,7 +119,7 @@ class Hosts:
             return list(pool.map(on, self.addresses))
 
     def prepare(self) -> float:
-        """Prepare the hosts and return the seconds that the installation of our libraries took."""
+        """Prepare the hosts, and return the seconds that the installation of the libraries took."""
         self.on_all(BINARY_AND_USER.format(version=self.settings.version, arch=self.settings.arch))
         started = time.monotonic()
         self.on_all(LIBRARIES)
@@ -279,7 +279,7 @@ def run_playbook(venv: Path, hosts: Hosts, directory: Path, playbook: Path, vari
 
 
 def count_module_runs(lines: str) -> int:
-    """Count the module runs of the host with the most of them, without `raw`."""
+    """Return the largest number of module runs on one host. Runs of `raw` do not count."""
     entries = [line.split(maxsplit=2) for line in lines.splitlines()]
     hosts = [host for host, kind, name in entries if kind == "module" and name != "raw"]
     return max((hosts.count(host) for host in set(hosts)), default=0)
@@ -343,7 +343,7 @@ def time_rows(
 
 
 def count_row(label: str, measured: Measured, pick: Callable[[Run], int]) -> list[str]:
-    """Return the largest count of a first run and of a run without changes.
+    """Return the largest counts of one host, in a first run and in a run without changes.
 
     The floor has the same counts as this collection.
     """

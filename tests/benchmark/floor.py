@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the kube_ha.scheduler authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Measure the least time that Ansible takes for a run of `ping` and `debug` of the same size."""
+"""Measure how long Ansible takes for the same numbers of module runs and tasks without any work."""
 
 from __future__ import annotations
 

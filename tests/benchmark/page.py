@@ -15,7 +15,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "benchmark.md"
 
 
 def fill(section: str, lines: Sequence[str]) -> None:
-    """Print the lines and replace the previous figures of the section with them."""
+    """Print the lines, and replace the figures of the section with these lines."""
     text = "\n".join(lines)
     print(text)  # noqa: T201
     begin, end = f"<!-- figures: {section} -->", f"<!-- end of figures: {section} -->"

@@ -91,14 +91,14 @@ def measure_play(program: str, directory: Path, tasks: str) -> float:
 
 
 def measure_round(program: str, directory: Path, number: int) -> dict[str, float]:
-    """Return the seconds per pair, by chain and case."""
+    """Return the seconds per key pair, by the chain of modules and the case."""
     idle = measure_play(program, directory, "")
 
     def seconds(tasks: str) -> float:
         return (measure_play(program, directory, tasks) - idle) / PAIRS
 
-    # The floor has as many module runs as an issue on the controller: one for the request and one
-    # for the result.
+    # The floor has two module runs. If the CA is on the controller, the issue of a certificate also
+    # takes two: one for the request and one for the result.
     result = {"two runs of ping, first issue": seconds(TASKS["two runs of ping"] * PAIRS)}
     for chain, ca_on in CHAINS:
         names = (f"{chain}-{ca_on}-{number}-{pair}" for pair in range(PAIRS))

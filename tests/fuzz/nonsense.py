@@ -23,7 +23,7 @@ class Given(NamedTuple):
 
     value: Any
     beside: dict[str, Any] = {}  # noqa: RUF012 - never changed
-    in_check_mode: str = ""  # "predict" a change, or "nothing" if the module is not used then
+    in_check_mode: str = ""  # "predict": a change is predicted; "nothing": the module does not run
 
 
 def later(value: Any) -> Given:
@@ -214,7 +214,7 @@ def _pems(world: World, *more: str) -> list[Any]:
 def table(world: World) -> dict[str, dict[str, list[Any]]]:
     """Return the nonsense values by module and option.
 
-    In a name, an empty list selects the first entry of a list. All other options come from the
+    In a name, [] selects the first entry of a list. All other options come from the
     first valid set of options.
     """
     fresh = {"path": world.at("live/new.pem"), "privatekey_path": world.at("live/new-key.pem")}

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Run the modules on a host that is a directory, and provide valid options.
+"""Run the modules on a simulated host in a directory, and provide valid options.
 
 The tests call main() of each module with the AnsibleModule of Ansible.
 """
@@ -238,7 +238,7 @@ class Watch:
         """Close nothing, because this class opens no connection."""
 
     def wait_until_ready(self) -> None:
-        """Return at once."""
+        """Return immediately."""
 
     def finish(self, fault: float, uncertainty: float) -> verdict.Measurement:
         return verdict.Measurement(fault=fault, uncertainty=uncertainty)
@@ -407,8 +407,8 @@ class World:
     def call(self, name: str, options: dict[str, Any], *, check: bool = False) -> dict[str, Any]:
         """Run a module and return its result.
 
-        If the module fails, the function raises `Refused`. It also raises each exception that would
-        be a traceback.
+        If the module fails, the function raises `Refused`. The function also raises each exception
+        that would be a traceback.
         """
         if name == "variables":
             given = {f"kube_scheduler_{option}": value for option, value in options.items()}

@@ -197,7 +197,7 @@ def test_foreign_processes_are_described_in_time_and_without_secrets() -> None:
             fill(rng, proc)
             started = time.monotonic()
             result = describe(rng, proc)
-            # Two reads, each in a child process with a limited run time.
+            # The description reads two files, each in a child process with a limited run time.
             limit = 2 * (foreign.MAX_CHILD_WALL_S + foreign.MAX_REAP_S) + GRACE
             assert time.monotonic() - started < limit
             judge.holds_no([MARKER], result)

@@ -310,7 +310,7 @@ def test_client_handles_arbitrary_responses(world: subjects.World, hostile: Host
 
     def one(rng: random.Random) -> None:
         action = rng.choice([observe, observe, find, version, status])
-        # A wait gives each request at least one second.
+        # Also at the end of a wait, a request has at least one second.
         hostile.rng, hostile.slow = rng, action is not find
         started = time.monotonic()
         try:

@@ -80,7 +80,7 @@ def test_nonsense_is_rejected(world: subjects.World, name: str) -> None:
 
 
 def refused(world: subjects.World, name: str, place: str, entry: Any, *, check: bool) -> str:
-    """Return what is wrong with the handling of a nonsense value."""
+    """Return why the result for a nonsense value is wrong."""
     value, beside, in_check_mode = (
         entry if isinstance(entry, nonsense.Given) else nonsense.Given(entry)
     )

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Test everything that waits for a server with servers that are slow, endless or silent.
+"""Test each wait for a server that is slow or silent, or that sends data without an end.
 
 Each wait must end at its deadline, with one line and without a secret.
 """
@@ -42,7 +42,7 @@ STARTS = [
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n",
     b"HTTP/1.1 302 Found\r\nLocation: /\r\n\r\n",
-    # The head of a TLS record with a handshake message.
+    # The header of a TLS record with a handshake message.
     b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc\x03\x03",
 ]
 BLOCKS = [

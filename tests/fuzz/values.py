@@ -238,7 +238,7 @@ def _spoil(
     if way < 0.08 and given:
         given.pop(rng.choice(sorted(given)))
         return
-    # Options that are set come first, because a test of the other options needs them.
+    # Prefer options that are set, because only these options have suboptions to change.
     names = sorted(options)
     name = (
         rng.choice([n for n in names if given.get(n) is not None] or names)

@@ -24,7 +24,9 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("pages", "tasks", "messages", "comments", "documentation")
 DOCUMENTATION = ("DOCUMENTATION", "RETURN", "EXAMPLES")
-LICENSE = re.compile(r"Copyright \(c\)|GNU General Public License|SPDX-|module util is \*\*PRIVATE")
+LICENSE = re.compile(
+    r"Copyright \(c\)|GNU General Public License|SPDX-|(module util|plugin util|doc fragment) is \*\*PRIVATE"
+)
 DIRECTIVE = re.compile(
     r"noqa|nosec|fmt:|type:|ruff:|mypy:|pylint:|yamllint|code: language|sanity|go:build|!"
 )

@@ -1,6 +1,7 @@
 """Print random sentences for a reader who evaluates them: `python3 -m tests.prose.sample --seed 1`.
 
-The seed determines the sample. Each kind has a fixed share of it, whatever its number of sentences.
+The seed determines the sample. Each kind of text has a fixed share of the sample, regardless of its
+number of sentences.
 """
 
 from __future__ import annotations

@@ -86,8 +86,8 @@ class Server:
         with contextlib.suppress(OSError, ValueError), connection:
             # This read detects that the client has closed the connection.
             connection.settimeout(10)
-            # HTTP servers of Go also set this socket option. Without it, a response waits 40 ms until
-            # the client acknowledges the handshake.
+            # HTTP servers of Go also set this socket option. Without this option, a response waits
+            # 40 ms until the client acknowledges the handshake.
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             stream = self._secured(connection) if self._context else connection
             with stream:

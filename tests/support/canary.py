@@ -1,4 +1,4 @@
-"""Secrets with markers, and a search for the markers in output and files."""
+"""Create secrets with markers, and search output and files for the markers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PART = 24
 
 def extender(number: int = 9) -> tuple[dict[str, Any], str]:
     """Return a KubeSchedulerConfiguration with an extender that no pod uses, and its key data."""
-    # An Ed25519 key does not contain its public key, which is no secret.
+    # The file of an Ed25519 key contains only secret data, not the public key.
     key = pki.spare("Ed25519", number=number)
     certificate = pki.pem(pki.certificate(key, subject={"CN": "extender"}))
     key_data = base64.b64encode(pki.key_pem(key).encode()).decode()

@@ -21,7 +21,7 @@ LOST = {
     "partition": LEASE_LOST,
 }
 SERVICE = "kube-ha-drill.service"
-# The rules of a partition, with the tool that created them; empty for none.
+# This command prints the rules of a partition. Without rules, the command prints nothing.
 RULES = (
     "nft list table inet kube_ha_drill 2>/dev/null; iptables -S OUTPUT | grep kube-ha-drill || true"
 )

@@ -296,7 +296,7 @@ class Lab:
     def start_anew(self, *words: str) -> Run:
         """Stop all schedulers, then deploy.
 
-        All members start at once, which takes half the time of a rollout.
+        All members start at the same time, which takes half the time of a rollout.
         """
         for name in self.names:
             self.host(name).check_output("systemctl stop %s", UNIT)

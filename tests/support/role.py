@@ -47,8 +47,8 @@ def answers(report: Path) -> dict[str, Any]:
     }
 
 
-# These are results of the steps instance, variables and host of scheduler_plan, with the keys that
-# modules use.
+# Results of the steps instance, variables and host of scheduler_plan, with the keys that modules
+# use.
 STEP_INSTANCE = {"unit": "x.service", "fileset_dir": "/var/lib/x", "kubeconfig": "/k"}
 STEP_INPUT: dict[str, Any] = {
     **STEP_INSTANCE,

@@ -118,7 +118,7 @@ def expired(certificate: bytes, ca_key: bytes) -> bytes:
 
 
 def expire(lab: Lab, name: str) -> None:
-    """Replace the certificate of a host by an expired certificate.
+    """Replace the certificate of a host with an expired certificate.
 
     If the kubeconfig embeds the certificate, the function changes the kubeconfig too.
     """
@@ -153,7 +153,7 @@ def in_use(lab: Lab, former: dict[str, Any]) -> None:
 
 
 def rotated(lab: Lab, kind: str, *words: str, transitions: int) -> Measured:
-    """Rotate certificates under a stream of pods.
+    """Rotate certificates while pods are created.
 
     The rotation loses no pod, and the next plain run changes nothing.
     """
@@ -168,7 +168,7 @@ def rotated(lab: Lab, kind: str, *words: str, transitions: int) -> Measured:
 class NextCa:
     """Provide a CA with the same name as the lab's CA.
 
-    The apiservers trust the new CA as soon as a test configures them to.
+    The apiservers trust the new CA only after a test configures them.
     """
 
     def __init__(self, lab: Lab, folder: Path) -> None:

@@ -67,7 +67,7 @@ def gathered(name: str, leader: str, **changes: Any) -> dict[str, Any]:
 
 
 def compared(name: str, leader: str, **changes: Any) -> dict[str, Any]:
-    """Return the health and drift of the same host."""
+    """Return the health and drift of a healthy host."""
     probes = {**RESULT["probes"], "served": CERTIFICATE, "used": CERTIFICATE, "metrics_reader": 200}
     return gathered(name, leader, **{"probes": probes, "healthy": True, **changes})
 
@@ -101,7 +101,7 @@ NOTHING = {
     "port": {"number": 10259, "addresses": [], "held_by": "", "ours": False},
     "lease": None,
 }
-"""Facts of an untouched host that differ from the facts of a healthy host."""
+"""The facts in which a host before its first run differs from a healthy host."""
 BARE = [
     {"part": "packages", "reason": "the Python library yaml is missing"},
     {"part": "user", "reason": "the user k8s does not exist"},
@@ -113,7 +113,7 @@ BARE = [
     {"part": "kubeconfig", "reason": "/etc/kubernetes/kube-scheduler.kubeconfig: is missing"},
     {"part": "unit", "reason": "/etc/systemd/system/kube-scheduler.service: is missing"},
 ]
-"""Drift of an untouched host."""
+"""Drift of a host before its first run."""
 
 
 DRIFT = [{"part": "config", "reason": "/etc/kubernetes/kube-scheduler.yaml: content differs"}]
@@ -131,7 +131,7 @@ class Outcome:
     calls: dict[str, list[str]]  # modules that ran on each host, in order
     sent: list[
         dict[str, Any]
-    ]  # the same for all hosts in order of time: host, module, check mode, options
+    ]  # the runs of all hosts in order of time: host, module, check mode, options
     counts: list[list[str]] = field(default_factory=list)  # host, `module` or `task`, name
 
     @property
@@ -188,7 +188,7 @@ class Simulation:
         self.lost: dict[str, int] = {}  # number of module runs after which a host is unreachable
         self.cwd, self.collections = ROOT, ROOT / ".collections"
         self.inventory: Path | None = (
-            None  # defines the hosts; the generated inventory then only has their connection
+            None  # inventory that defines the hosts; the generated one then only has connections
         )
         for names in self.clusters.values():
             for name in names:

@@ -1,4 +1,4 @@
-"""Switch a lab between two minor versions, with a stream of pods and a watch of the lease."""
+"""Switch a lab between two minor versions, while pods are created and the lease is observed."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Measured:
 
 
 def under_pods(lab: Lab, act: Callable[[], Run]) -> Measured:
-    """Run a playbook under four pods per second, and wait until all pods have nodes."""
+    """Run a playbook while four pods per second are created. Wait until all pods have nodes."""
     leader = lab.leader()
     choice: Any = {
         "leader": leader,

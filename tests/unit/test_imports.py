@@ -28,7 +28,7 @@ LAYERS = (
     "_kube",
     "_scheduler",
 )
-GROUND = {"facts", "markup", "masking", "names", "settings", "spec", "text", "versions"}
+SHARED_FILES = {"facts", "markup", "masking", "names", "settings", "spec", "text", "versions"}
 # The number is the rank of a package in `_scheduler`. A package imports lower ranks only. Packages
 # with equal ranks do not import each other.
 PACKAGES = {
@@ -78,7 +78,7 @@ def layer(name: str) -> int:
 
 
 def scheduler_parts(name: str) -> tuple[str, str]:
-    """Return package and file of a module in `_scheduler`; the package of a ground file is empty."""
+    """Return package and file of a module in `_scheduler`. A shared file has no package."""
     package, _dot, file = name.removeprefix(f"{MODULE_UTILS}_scheduler.").rpartition(".")
     return package, file
 
@@ -98,11 +98,11 @@ def side(name: str) -> str:
 def rank(name: str) -> int:
     """Return the rank of a module in `_scheduler`.
 
-    The rank is -1 for a ground file that no rule names.
+    The rank is -1 for a shared file that is not in SHARED_FILES.
     """
     package, file = scheduler_parts(name)
     if not package:
-        return 0 if file in GROUND else -1
+        return 0 if file in SHARED_FILES else -1
     return PACKAGES.get(package, -1)
 
 

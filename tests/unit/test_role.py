@@ -67,7 +67,8 @@ def test_names_in_expressions_are_found() -> None:
     assert "__kube_scheduler_drift" in names(ROLE / "tasks/phases/install.yml")
 
 
-# These modules wait for a server. Other tasks use modules of the collection, with own limits.
+# These modules wait for a server. Other tasks use modules of the collection, which have their own
+# limits.
 WAITING = ("package", "apt", "dnf", "get_url", "uri", "wait_for", "git", "pip")
 
 

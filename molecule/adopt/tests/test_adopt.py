@@ -83,7 +83,7 @@ mkdir -p /etc/kubernetes/manifests
 systemd-run --quiet --collect --unit=kubelet /bin/sh /opt/image/kubelet
 """
 # The error message requires root as owner. In the walk-through, the user who copies the kubeconfig
-# owns it.
+# owns the file.
 TO_ROOT = f"chown root /etc/kubernetes {rotation.KUBECONFIG} && chmod 0640 {rotation.KUBECONFIG}"
 
 
@@ -102,7 +102,7 @@ def renewed(lab: Any) -> bool:
 
 
 def adopted(lab: Any, *words: str) -> None:
-    """Adopt the schedulers under a stream of pods.
+    """Adopt the schedulers while pods are created.
 
     The adoption has one handover and loses no pod, and the next run changes nothing.
     """
@@ -240,7 +240,7 @@ ALL = "--extra-vars=kube_scheduler_confirm=all"
 
 @pytest.mark.usefixtures("walk_through")
 def test_uninstall_keeps_the_files_of_an_adopted_scheduler(lab: Any, masters: Any) -> None:
-    """The copies are those of the walk-through, and a reinstallation from them works.
+    """The copies equal the files of the walk-through, and can be installed again.
 
     After a rollback, the removal leaves the scheduler of the walk-through unchanged and running.
     """
@@ -304,7 +304,7 @@ def collided(lab: Any, name: str, since: int) -> bool:
 
 @pytest.mark.usefixtures("walk_through", "static_pods")
 def test_static_pods_are_adopted(lab: Any, bind_pod: Callable[[], str]) -> None:
-    """When the role rolls a host, the role moves the manifest aside.
+    """When the role rolls a host, it moves the manifest aside.
 
     A rollback restores the manifest. Two schedulers never run on one host.
     """

@@ -1,4 +1,4 @@
-"""Test untouched hosts: check mode changes nothing, and errors name the missing parts of a host."""
+"""Test hosts before a first run: check mode changes nothing, and errors name the missing parts."""
 
 from __future__ import annotations
 

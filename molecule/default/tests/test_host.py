@@ -258,7 +258,8 @@ def test_cipher_suites_of_tls_1_2(host: Any, ciphers: str, *, is_accepted: bool)
 
 
 def test_protocol_versions(host: Any) -> None:
-    # The apiserver has Go's default suites. It shows that this client can offer CBC.
+    # The apiserver has Go's default suites. The handshake with the apiserver shows that this client
+    # can offer CBC.
     assert handshake(
         host, 6443, "--tls-max 1.2", "--ciphers ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA"
     )

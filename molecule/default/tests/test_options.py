@@ -192,8 +192,8 @@ def test_options_take_effect(lab: Any, words: str) -> None:
 def test_due_pair_and_reloaded_files_are_renewed(lab: Any, words: str) -> None:
     lab.start_anew(words)
     leaf, host = made(lab, "m1"), lab.host("m1")
-    # The wait is longer than the next start takes. Otherwise a new certificate would be due again
-    # at the end of the start.
+    # The wait is longer than the next deployment takes. With a shorter wait, a new certificate
+    # would be due again at the end of this deployment.
     for name in lab.names:
         wait_for_age(made(lab, name), AGE)
     due = f"{86400 - AGE}s"

@@ -1,6 +1,7 @@
 """Test that invalid input fails before any change, with one line: where, what is wrong, what to do.
 
-These cases need real hosts. tests/integration/simulated/test_bad_input.py has the remaining cases.
+The cases in this file need real hosts. tests/integration/simulated/test_bad_input.py has the
+remaining cases.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def test_flags_are_those_of_the_row(lab: Any, minor: str) -> None:
     flags = set(
         re.findall(r"^ +(?:-[a-z], )?--([a-z0-9-]+)", reported.split("\nUsage:")[1], re.MULTILINE)
     )
-    # The help output indents the flags that override the file deeper, but they are flags as well.
+    # The help output indents some flags deeper: those that override the configuration file.
     known = {
         name
         for name, flag in TABLE["__kube_scheduler_known_flags"].items()
@@ -208,7 +208,7 @@ def test_stop_takes_the_time_of_the_row(
         wait_for(lambda: lab.lease()["holderIdentity"] not in ("", identity), 30)
         took = time.monotonic() - started
         print(f"{lab.settings.version}: another led {took:.1f} s after a stop")
-        # Each query takes as long as a kubectl run.
+        # The measured time includes runs of kubectl, so the limit is 3 s higher.
         assert took < (4.4 if row["releases"] else 23.8) + 3
         assert row["releases"] or took > 10
         assert bind_pod()
@@ -216,7 +216,7 @@ def test_stop_takes_the_time_of_the_row(
         host.check_output("systemctl start %s", UNIT)
 
 
-# This test is the last one, because the test changes the lock and does not restore it.
+# This test is the last one, because the test does not restore the changed lock.
 def test_jump_between_locks_without_a_shared_object_is_rejected(
     lab: Any, row: dict[str, Any]
 ) -> None:

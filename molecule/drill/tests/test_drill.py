@@ -181,7 +181,7 @@ def test_drill_of_two_of_three_members(lab: Any, run_drill: Callable[..., drills
 
 
 def test_interrupted_drill_removes_its_fault(lab: Any, tmp_path: Path) -> None:
-    """After Ctrl-C, the drill removes the namespace at once, and the service removes the fault."""
+    """After Ctrl-C, the drill removes the namespace, and the service removes the fault."""
     leader = lab.leader()
     words = [
         drills.CONFIRMED,
@@ -298,7 +298,7 @@ def test_partition_ends_in_the_kernel(lab: Any, standby: str) -> None:
 
 
 def test_wait_of_the_fault_is_a_duration(lab: Any, standby: str) -> None:
-    """No step of the clock changes the wait: there is no timer, and the sleep is relative."""
+    """No step of the clock changes the wait, because the service sleeps for a relative time."""
     assert inject(lab, standby, "freeze").returncode == 0
     show = f"systemctl show --value --property={{}} {drills.SERVICE}"
     assert drills.inside(lab, standby, show.format("RuntimeMaxUSec")).strip() == "1min 16s"

@@ -92,7 +92,7 @@ class Folder:
 
 @pytest.fixture(scope="module")
 def folder(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Folder:
-    """Prepare untouched hosts, their first requests and the signed certificates."""
+    """Prepare hosts without a scheduler, their first requests and the signed certificates."""
     result = Folder(lab, tmp_path_factory.mktemp("external"))
     first = result.site()
     assert first.code != 0

@@ -122,7 +122,7 @@ def test_several_damages_at_once(lab: Any) -> None:
 
 @pytest.mark.nightly
 def test_wrong_configuration_on_all_hosts(lab: Any) -> None:
-    """If all hosts have a wrong configuration, the next run starts all members at once.
+    """If all hosts have a wrong configuration, the next run starts all members at the same time.
 
     The members do not wait for each other, because no member leads.
     """

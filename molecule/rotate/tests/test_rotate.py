@@ -89,7 +89,8 @@ def test_expired_certificates_of_all_members_are_renewed(
 ) -> None:
     """The role renews expired certificates of all members, with both kubeconfig styles.
 
-    No member is healthy. All members therefore start at once and do not wait for a reload.
+    No member is healthy. All members therefore start at the same time, and do not wait for a
+    reload.
     """
     for words in ((), (FILES,)):
         assert lab.site(*words).code == 0

@@ -30,7 +30,7 @@ def inventory(lab: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def deployed(lab: Any, inventory: Path) -> Run:
-    """Run check mode on untouched hosts, then deploy the schedulers."""
+    """Run check mode on hosts without a scheduler, then deploy the schedulers."""
     check = lab.site("--check", "--diff", inventory=inventory)
     assert check.code == 0, check.output
     run: Run = lab.site(inventory=inventory)

@@ -1,4 +1,4 @@
-"""Test the upgrade to the next minor version and the rollback under a stream of pods.
+"""Test the upgrade to the next minor version and the rollback while pods are created.
 
 Further tests cover binaries and settings that cannot run.
 """
@@ -90,7 +90,7 @@ def test_downgrade_must_be_allowed(lab: Any) -> None:
 
 @pytest.mark.usefixtures("newer")
 def test_rollback_under_a_stream_of_pods(lab: Any) -> None:
-    """A rollback under a stream of pods loses no pod and needs neither the mirror nor the CA key.
+    """A rollback loses no new pod, and needs neither the mirror nor the CA key.
 
     test_upgrade_measured.py measures how long each rolled member must run steadily.
     """

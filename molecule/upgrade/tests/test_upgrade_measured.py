@@ -1,6 +1,6 @@
 """Measure the figures of docs/upgrade.md.
 
-The figures are from rolls between two minor versions under a stream of pods.
+The figures are from rolls between two minor versions while pods are created.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ROUNDS = int(os.environ.get("UPGRADE_ROUNDS", "6"))
 
 @pytest.mark.nightly
 def test_rolls_under_a_stream_of_pods(lab: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each roll under a stream of pods stays within its bound.
+    """While pods are created, the leader change of each roll stays within its bound.
 
     The test uses rollback.yml to change from one minor version to the other.
     """

@@ -189,7 +189,8 @@ def converge_file(
     if module.check_mode:
         return ConvergedFile(differs or file_attributes.by_path(target), None)
     write.sweep(target)
-    # Before the content, because the mode of the old file could expose the new content.
+    # Set the mode before the content, because the mode of the old file could expose the new
+    # content.
     changed = previous is not None and file_attributes.by_path(target)
     copy = None
     if content is not None and differs:

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Create directories with a mode, and give a directory to a user, without a foreign link."""
+"""Create directories with a mode, and give a directory to a user. Follow no foreign link."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import pa
 
 NEW_MODE = 0o700
 PARENT_MODE = 0o755
-"""Mode of a directory that is created because it is missing in the path of another one."""
+"""Mode of a missing parent directory that is created."""
 Rights = tuple[int, int, int]
 """Owner, group and mode of a directory. The group -1 keeps its group."""
 

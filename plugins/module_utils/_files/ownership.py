@@ -47,9 +47,9 @@ def can_take_directory(path: str, uid: int) -> bool:
 def take_directories(path: str, remember: t.Callable[[DirectoryOwner], object]) -> list[str]:
     """Give root each directory of a path in which another user could change names.
 
-    The path is that of a directory. The previous owner can still read each directory. `remember` is
-    called before a change. Returns the changed directories. Raises FilesError for a directory that
-    root cannot take, and for a link in a directory that root takes.
+    `path` is the path of a directory. The previous owner can still read each directory. `remember`
+    is called before a change. Returns the changed directories. Raises FilesError for a directory
+    that root cannot take, and for a link in a directory that root takes.
     """
     taken: list[str] = []
 
@@ -74,7 +74,7 @@ def take_directories(path: str, remember: t.Callable[[DirectoryOwner], object]) 
         if place in taken:
             raise FilesError(
                 f"{os.path.join(place, name)!r} is a link in a directory that another user could"
-                " write to; replace the link by a directory, or set the path of its target"
+                " write to; replace the link with a directory, or set the path of its target"
             )
         walk.check_link(handle, place, name)
 

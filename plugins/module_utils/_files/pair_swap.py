@@ -21,7 +21,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._files.write imp
 
 
 def replace(staged: t.Sequence[Staged], *, backup: int = 0) -> list[str | None]:
-    """Replace files by their staged content, in this order; return the paths of their backups.
+    """Replace files with their staged content, in this order; return the paths of their backups.
 
     Existing files on one file system change at the same moment. `backup` is the number of copies
     to keep. Raises FilesError.
@@ -33,11 +33,12 @@ def replace(staged: t.Sequence[Staged], *, backup: int = 0) -> list[str | None]:
 
 
 def _swap(staged: t.Sequence[Staged]) -> None:
-    """Replace files at once: readers, and a run after a kill, find only old or only new files.
+    """Replace files at the same moment, so that a reader finds only old or only new files.
 
-    During the swap, each file is a symlink. All symlinks lead through one link, which a rename
-    switches from the old files to the new ones. The temporary directory is next to the last file,
-    which must be the file that the most users can read.
+    A run after a killed run also finds only old or only new files. During the swap, each file is a
+    symlink. All symlinks lead through one link, which a rename switches from the old files to the
+    new ones. The temporary directory is next to the last file, which must be the file that the most
+    users can read.
     """
     targets = [file.target for file in staged]
     try:
@@ -62,7 +63,10 @@ def _swap(staged: t.Sequence[Staged]) -> None:
 
 @contextlib.contextmanager
 def _temporary_directory(beside: paths.Place) -> t.Iterator[paths.Place]:
-    """Create a directory beside a file. Its users can read the files in it by their names."""
+    """Create a directory beside a file.
+
+    Users of the file can read the files in the directory by their names.
+    """
     name = paths.temporary_name(beside.name)
     os.mkdir(name, 0o700, dir_fd=beside.handle)
     path = os.path.join(beside.directory, name)

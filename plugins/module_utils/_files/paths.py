@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Find the files of paths safely, read files up to a size, and lock directories."""
+"""Find the file of a path safely, read files up to a maximum size, and lock directories."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ def explain_errors(path: str, action: str) -> Iterator[None]:
 class Place:
     """A name in an open directory. Neither a link nor a rename can redirect calls that use both.
 
-    `directory` and `path` are without links. They are for messages, and for calls that need a path.
+    `directory` and `path` are without links. Both paths are for messages, and for calls that need a
+    path.
     """
 
     def __init__(self, handle: int, directory: str, name: str) -> None:
@@ -340,7 +341,7 @@ def read_place(place: Place, *, limit: int = MAX_FILE_BYTES) -> Content | None:
     """
     if regular_status(place) is None:
         return None
-    # If a FIFO replaces the file before this call, O_NONBLOCK prevents that the module blocks.
+    # If a FIFO replaces the file before this call, O_NONBLOCK prevents the module from blocking.
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with os.fdopen(os.open(place.name, flags, dir_fd=place.handle), "rb") as stream:
         status = os.fstat(stream.fileno())
@@ -351,8 +352,8 @@ def read_place(place: Place, *, limit: int = MAX_FILE_BYTES) -> Content | None:
 def read(path: str, *, limit: int = MAX_FILE_BYTES, follow: bool = False) -> bytes | None:
     """Return the content of a regular file; None if it does not exist.
 
-    With `follow`, each link is followed: use it only for a file that the user of the collection
-    names, and whose content decides nothing else. Raises FilesError if the file is larger than
+    With `follow`, each link is followed. Use `follow` only for a file that the user of the
+    collection names, never for a record of the role. Raises FilesError if the file is larger than
     `limit` bytes.
     """
     with explain_errors(path, "read"):

@@ -33,7 +33,7 @@ LinkGuard = t.Callable[[int, str, str], object]
 
 
 class Risk(t.NamedTuple):
-    """Why another user than root can change the names in a directory, or a link."""
+    """The reason why a user other than root can change a link, or the names in a directory."""
 
     path: str
     reason: str  # one clause with the path
@@ -44,8 +44,8 @@ class Risk(t.NamedTuple):
 class Walk:
     """Enter the directories of an absolute path by file descriptors.
 
-    `guard` is called for each directory before a name in it is used. It raises an error to end the
-    walk. `link_guard` is called for each link before it is followed.
+    `guard` is called for each directory before a name in it is used. The function raises an error
+    to end the walk. `link_guard` is called for each link before it is followed.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Walk:
         return True
 
     def find_risk(self) -> Risk | None:
-        """Return why another user than root can write to the current directory."""
+        """Return why a user other than root can write to the current directory."""
         return find_directory_risk(self.handle, self.place)
 
     def _move(self, handle: int, place: str) -> None:
@@ -153,7 +153,7 @@ def find_link_risk(handle: int, place: str, name: str, *, sticky: bool = False) 
 
 
 def find_directory_risk(handle: int, place: str, *, sticky: bool = True) -> Risk | None:
-    """Return why another user than root can change the names in an open directory.
+    """Return why a user other than root can change the names in an open directory.
 
     The rule is that of StrictModes in sshd: the directory belongs to root, and no other user can
     write to it. If `sticky` is true, sticky directories such as /tmp are allowed, because other

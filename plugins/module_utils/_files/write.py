@@ -73,8 +73,9 @@ class Staged:
     The content is one value, or blocks. If the blocks end with an error, no file remains.
 
     The temporary file gets owner, group and mode of the existing file. `attributes` sets what
-    requires a path, such as the SELinux context. `rights` sets the permissions by the descriptor:
-    a user that replaces the temporary file by a link gains nothing. Raises FilesError.
+    requires a path, such as the SELinux context. `rights` sets the permissions by the descriptor.
+    If a user replaces the temporary file with a link, the target of the link does not change.
+    Raises FilesError.
     """
 
     def __init__(
@@ -136,7 +137,7 @@ class Staged:
                 handle = os.open(name, flags, TEMPORARY_MODE, dir_fd=self.place.handle)
             except FileExistsError:
                 continue
-            # Before this lock, the sweep of another run can lock or remove the file.
+            # Until this lock is held, the cleanup of another run can lock or remove the file.
             with contextlib.suppress(OSError):
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(handle).st_nlink:
@@ -220,7 +221,7 @@ def commit_all(
     backup: int,
     commit: t.Callable[[t.Sequence[Staged]], object] | None = None,
 ) -> list[str | None]:
-    """Replace files by their staged content, and return the paths of the copies.
+    """Replace files with their staged content, and return the paths of the copies.
 
     The function `commit` replaces the files; by default, one after the other. `backup` is the
     number of copies to keep.

@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Send HTTPS requests to apiservers and to ports of components; only a drill writes."""
+"""Send HTTPS requests to apiservers and to ports of components."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def https_get(
 def read_peer_certificate(host: str, port: int, timeout: float = 10.0) -> bytes:
     """Return the certificate that a port serves, as DER, without verification.
 
-    This reads an expired certificate too. Raises TransportError.
+    The certificate can be expired. Raises TransportError.
     """
     with contextlib.closing(Connection(host, port, tls_context(None, verify=False))) as connection:
         return connection.peer_certificate(where=f"https://{netloc(host, port)}", timeout=timeout)

@@ -83,8 +83,7 @@ def download_limits(seconds: float, max_bytes: int) -> Exchange:
 def download(url: str, limits: Exchange, max_bytes: int) -> Iterator[bytes]:
     """Yield the content of a URL in blocks; follow redirects.
 
-    If the server announces a longer content, the error comes before the first block. Raises
-    KubeError.
+    If the server announces more than `max_bytes`, no block is yielded. Raises KubeError.
     """
     source = parse_url(url)
     for _number in range(MAX_REDIRECTS + 1):
@@ -133,7 +132,7 @@ def _open_connection(source: DownloadUrl) -> Connection:
     proxy = _find_proxy(source)
     if source.scheme == "https":
         return Connection(source.host, source.port, tls_context(None), proxy=proxy)
-    # A proxy gets a plain request as a whole.
+    # For plain HTTP, the request is sent to the proxy instead of the server.
     host, port = proxy[:2] if proxy else (source.host, source.port)
     return Connection(host, port, None)
 

@@ -30,8 +30,8 @@ _MODE = 0o200
 def hold_kubeconfig_lock(path: str, *, timeout: float = 10.0) -> Iterator[None]:
     """Hold PATH.lock as kubectl does: only the process that created the lock file can write.
 
-    If a killed run left a stale lock, with the mode of this module and no flock, it is reused. Any
-    other lock is never removed. Raises KubeconfigError if the lock is not free within `timeout`
+    A stale lock of a killed run is reused. Such a lock has the mode of this module and no flock.
+    No other lock is removed. Raises KubeconfigError if the lock is not free within `timeout`
     seconds, or cannot be created.
     """
     deadline = time.monotonic() + timeout

@@ -86,7 +86,10 @@ class LeaseRecord:
 NO_RECORD = LeaseRecord(
     identity="", lease_duration=0, acquire_time=None, renew_time=None, transitions=0, source=""
 )
-"""Marks an earlier read without a lease: a lease that exists now was written after that read."""
+"""The result of an earlier read that found no lease.
+
+An existing lease was written after that read.
+"""
 
 
 def parse_lease(obj: dict[str, t.Any], source: str) -> LeaseRecord | None:
@@ -341,8 +344,8 @@ def observe(  # noqa: PLR0913 - independent options with defaults, one caller pa
 
     Returns the last observation and whether `is_done` holds. `members` and `before` are those of
     Observer. After the first successful read, the function retries after transient errors, such as
-    a restart of the apiserver. With `retry_first`, it also retries before this read. Raises
-    KubeError and LeaseError, also if the last read before the timeout failed.
+    a restart of the apiserver. With `retry_first`, the function also retries before this read.
+    Raises KubeError and LeaseError, also if the last read before the timeout failed.
     """
     observer = Observer(members, before)
     start = clock()

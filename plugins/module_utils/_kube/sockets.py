@@ -6,8 +6,9 @@
 
 """Connect to servers within a deadline and a size limit.
 
-The timeout of a socket limits only each wait, so that a server can send one byte at a time without
-an end. An exchange limits all waits together, from the name lookup to the last byte.
+The timeout of a socket limits only each wait. A server that sends one byte at a time could
+therefore block a run forever. An exchange limits all waits together, from the name lookup to the
+last byte.
 """
 
 from __future__ import annotations

@@ -318,9 +318,9 @@ class Proxy(t.NamedTuple):
 class Connection(http.client.HTTPConnection):
     """A connection to one port, directly or through `proxy`; it ignores *_proxy variables.
 
-    Without a TLS context, it uses plain HTTP. The connection stays open for the next request. If
-    the server has closed the connection, it opens again. Two threads cannot share it. The server's
-    certificate must be valid for `server_name`, by default for the host.
+    Without a TLS context, the connection uses plain HTTP. The connection stays open for the next
+    request. If the server has closed the connection, it opens again. Two threads cannot share a
+    connection. The server's certificate must be valid for `server_name`, by default for the host.
     """
 
     def __init__(
@@ -401,14 +401,15 @@ class Connection(http.client.HTTPConnection):
     ) -> Iterator[http.client.HTTPResponse]:
         """Send a GET request, and give access to its response within the block.
 
-        All exchanges with the same limits share them. Raises TransportError with `where`.
+        All exchanges with the same `limits` object share its deadline and size. Raises
+        TransportError with `where`.
         """
         with self._limited(limits, where), self._send("GET", path, headers, None) as response:
             yield response
 
     @contextlib.contextmanager
     def _limited(self, limits: Exchange, where: str) -> Iterator[None]:
-        """Use the limits for one exchange. If it fails, close the connection."""
+        """Use the limits for one exchange. If the exchange fails, close the connection."""
         self._exchange = limits
         try:
             with _translated(where):
@@ -441,7 +442,7 @@ def _tunnel(connected: LimitedSocket, target: str, authorization: str) -> None:
     if authorization:
         lines.append(f"Proxy-Authorization: Basic {authorization}")
     connected.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
-    # In TLS, the client sends first. So no byte of the server can follow the head.
+    # In TLS, the client sends first, so the server sends no byte after the head of this response.
     head = b""
     while b"\r\n\r\n" not in head:
         received = connected.recv(4096)

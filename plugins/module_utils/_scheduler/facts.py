@@ -7,7 +7,7 @@
 """Declare the result types of scheduler_info, and validate a result against these types.
 
 The validation and the JSON Schema of the status document are derived from these types. Unit tests
-compare the RETURN of the module with them.
+compare the RETURN of the module with these types.
 """
 
 from __future__ import annotations

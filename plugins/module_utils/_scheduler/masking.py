@@ -57,7 +57,7 @@ def _withhold_unit(text: str) -> str:
 
 
 def _replace(text: str, spans: dict[str, _Span] | None, changed: set[str]) -> str:
-    """Replace the text of each span; without spans, return the text only if it has no secret."""
+    """Replace the text of each span. Without spans, withhold a text that has a secret."""
     if spans is None:
         return text if _secrets.withhold_text(text) == text else f"{UNREADABLE}\n"
     for path, (start, end) in sorted(spans.items(), key=lambda item: item[1], reverse=True):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-# The action plugin passes these options to the module. They contain no private keys.
+# The action plugin passes these options to the module. The options contain no private keys.
 CA_CERTIFICATE_OPTION = "_ca_certificate"
 CERTIFICATE_OPTION = "_certificate"
 REQUEST_OPTION = "_request"

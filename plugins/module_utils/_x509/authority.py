@@ -69,7 +69,7 @@ class CertificateAuthority(t.NamedTuple):
 def load_authority(
     path: str, key_path: str, passphrase_path: str | None, read: ReadFile = read_plain
 ) -> CertificateAuthority:
-    """Load a CA with its key; of several certificates in the file, use the one of the key.
+    """Load a CA with its key. If the file has several certificates, use the one that has this key.
 
     `read` returns the content of a file, decrypted if Ansible Vault encrypts the file.
 

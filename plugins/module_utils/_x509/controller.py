@@ -63,9 +63,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times impo
 class PreparedTask(t.NamedTuple):
     """A task of x509_cert with a CA that can sign.
 
-    `arguments` are for the target. They contain the values of the profile and the CA certificate
-    (`_ca_certificate`), but no path and no secret of the controller. `now` is the UTC time of the
-    CA check.
+    `arguments` are for the target. The arguments contain the values of the profile and the CA
+    certificate (`_ca_certificate`), but no path and no secret of the controller. `now` is the UTC
+    time of the CA check.
     """
 
     arguments: dict[str, t.Any]
@@ -83,9 +83,9 @@ def prepare_task(
 ) -> PreparedTask:
     """Validate the options of a task, then read and check the CA and profile as the calling user.
 
-    `read` is that of `load_authority`. `find` takes an option's name and its relative path. It returns the full path, or raises
-    `file_not_found`. Without `need_key`, the result cannot sign, and the CA key and its passphrase
-    are read only to select one of several CAs.
+    `read` is that of `load_authority`. `find` takes an option's name and its relative path. The
+    function returns the full path, or raises `file_not_found`. Without `need_key`, the result
+    cannot sign, and the CA key and its passphrase are read only to select one of several CAs.
 
     Raises X509Error for an invalid option or CA, MissingError if a file does not exist, and
     FilesError if it cannot be read. Raises LibraryError if the controller lacks cryptography.

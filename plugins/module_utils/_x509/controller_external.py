@@ -61,8 +61,8 @@ _MAX_REASON_CHARS = 300
 class ExternalTask(t.NamedTuple):
     """A task of x509_cert with an external CA.
 
-    `arguments` are for the target. They contain the CA certificates, the received certificate and
-    the existing request as PEM. The paths are on the controller.
+    `arguments` are for the target. The arguments contain the CA certificates, the received
+    certificate and the existing request as PEM. The paths are on the controller.
     """
 
     arguments: dict[str, t.Any]

@@ -103,14 +103,20 @@ def find_weakness(public: t.Any) -> str | None:
     if kind.type == "RSA":
         min_bits, max_bits = RSA_SIZES
         if not min_bits <= (kind.size or 0) <= max_bits:
-            return f"an RSA key of {kind.size} bits; {min_bits} to {max_bits} are allowed"
+            return (
+                f"an RSA key of {kind.size} bits, outside the allowed range of {min_bits} to"
+                f" {max_bits} bits"
+            )
         if public.public_numbers().e < _MIN_RSA_EXPONENT:
             return f"an RSA key with a public exponent below {_MIN_RSA_EXPONENT}, which is unsafe"
     elif kind.type == "ECC":
         if kind.curve not in CURVES:
-            return f"a key on the curve {kind.curve}; Kubernetes supports {', '.join(CURVES)}"
+            return (
+                f"a key on the curve {kind.curve}, which is not one of the curves that Kubernetes"
+                f" supports ({', '.join(CURVES)})"
+            )
     elif kind.type != "Ed25519":
-        return f"a {kind.type} key; RSA, ECC and Ed25519 are allowed"
+        return f"a {kind.type} key, which is not of an allowed type (RSA, ECC or Ed25519)"
     return None
 
 
@@ -178,8 +184,8 @@ def parse_private_key(
     return PrivateKey(private, _PEM_FORMATS[label], encrypted)
 
 
-# A cache, because scheduler_info reads the same key for the key pair and the kubeconfig. The check
-# of an RSA key takes 30 ms.
+# Cache the result, because scheduler_info reads the same key for the key pair and the kubeconfig.
+# The check of an RSA key takes 30 ms.
 @functools.lru_cache(maxsize=1)
 def _load_key(pem: bytes, passphrase: bytes | None) -> tuple[t.Any, bool]:
     """Load a private key, and return whether it works; raise the errors of the library."""

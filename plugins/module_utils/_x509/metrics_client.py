@@ -4,7 +4,7 @@
 
 # This module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Short-lived client certificates for probes."""
+"""Issue short-lived client certificates for probes."""
 
 from __future__ import annotations
 

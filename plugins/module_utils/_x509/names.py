@@ -21,7 +21,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import der
 with contextlib.suppress(ImportError):
     from cryptography import x509
 
-# Each entry has a short name, an object identifier, a maximum length (RFC 5280, appendix A) and
+# Each attribute has a short name, an object identifier, a maximum length (RFC 5280, appendix A) and
 # other names. Certificates encode the attributes in this order.
 _ATTRIBUTES: tuple[tuple[str, str, int, tuple[str, ...]], ...] = (
     ("C", "2.5.4.6", 2, ("countryName",)),

@@ -188,7 +188,7 @@ def _install_sent(run: PairRun, state: PairState, sent: str) -> PairResult:
 def _find_key_of(
     run: PairRun, state: PairState, certificate: x509.Certificate
 ) -> tuple[PrivateKey, bytes | None]:
-    """Return the private key of a certificate; with its PEM text if it is the waiting key."""
+    """Return the private key of a certificate, and its PEM text if it is the waiting key."""
     public, waiting = certificate.public_key(), run.read_waiting_key()
     if waiting is not None and is_same_key(waiting.public_key(), public):
         return PrivateKey(waiting, "pkcs8", False), run.files.read_waiting_key()

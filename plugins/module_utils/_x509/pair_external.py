@@ -48,8 +48,8 @@ class _Candidate(t.NamedTuple):
 def converge_external(run: PairRun) -> PairResult:
     """Install the certificate that the external CA issued for the key of this host, or request one.
 
-    Until the certificate is received, the existing key pair stays in use. This is also true in its
-    renewal window, and for a key that is not of the specified kind.
+    Until the certificate is received, the existing key pair stays in use. The same applies in its
+    renewal window, and to a key that is not of the specified kind.
     """
     if run.spec.ca.sent_authority is None:
         raise X509Error(
@@ -79,8 +79,9 @@ def converge_external(run: PairRun) -> PairResult:
 
 
 def _read_state(run: PairRun, rules: ExternalRules) -> tuple[PairState, list[str], bool]:
-    """Return the state of the key pair, the reasons to await a certificate, and whether the option
-    replace lists it.
+    """Return the state of the key pair, and the reasons to await a certificate.
+
+    The last value shows whether the option replace lists the certificate.
     """
     key, is_key_replaced, is_rewritten, key_reasons = run.read_key_state()
     chain = parse_certificates(run.files.read_certificate() or b"")

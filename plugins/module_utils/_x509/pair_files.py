@@ -50,7 +50,7 @@ class PairFiles:
         return self.certificate_path, self.key_path
 
     def find_missing_directory(self) -> str | None:
-        """Return a directory of the files that does not exist; None if both exist."""
+        """Return the missing directory of the key or the certificate; None if both exist."""
         directories = sorted({os.path.dirname(path) for path in self._paths})
         return next((path for path in directories if not os.path.isdir(path)), None)
 

@@ -19,8 +19,8 @@ def split_certificates(content: bytes) -> list[bytes]:
     """Return the certificate blocks of a PEM text in order, without the text between them.
 
     The function does not check the content of a block. A truncated block ends where the next block
-    begins. It is returned too, because no caller must treat it as missing. A truncated block at the
-    end of the file is not returned.
+    begins. The truncated block is returned too, because no caller must treat it as missing. A
+    truncated block at the end of the file is not returned.
     """
     blocks = []
     parts = content.split(CERTIFICATE_BEGIN)[1:]

@@ -38,7 +38,7 @@ def apply_profile(given: CertificateOptions, read: ReadFile = read_plain) -> dic
     if path is None:
         if name is not None:
             raise X509Error(
-                f"{name!r} is in no file; set ca_config to the path of cfssl's configuration",
+                f"profile {name!r} needs a file; set ca_config to the path of cfssl's configuration",
                 option="profile",
             )
         return options

@@ -30,7 +30,7 @@ TOKEN = "canary-token-4711"
 class Play:
     """Run plays on this host in a directory with a key pair.
 
-    Ansible keeps all files that it can keep.
+    Ansible keeps its temporary files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -151,7 +151,7 @@ class Play:
                         self.observed.add((process / name).read_bytes())
 
     def needles(self) -> set[bytes]:
-        """Return the secrets: lines of the keys, and their base64 at each alignment, as in the file."""
+        """Return the secrets: the lines of the keys, and base64 of these lines at each offset."""
         found = {TOKEN.encode()}
         for path in self.folder.glob("*-key.pem"):
             pem = path.read_bytes()

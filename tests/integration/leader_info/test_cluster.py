@@ -55,7 +55,8 @@ pytestmark = pytest.mark.skipif(
     not (STATE / "inventory.yml").exists(), reason="no lab is running (make lab-up)"
 )
 
-# The bounds follow from the default times 15/10/2 with client-go's jitter, and 1 s for the machine.
+# The bounds are those of the default election times (15 s, 10 s, 2 s) with the jitter of client-go,
+# plus 1 s for a slow machine.
 CRASH = (12.5, 15 + 2 * 2 * 2.2 + 1)
 GRACEFUL = (0.0, 2 * 2.2 + 1)
 
@@ -331,7 +332,7 @@ def test_kubectl_reads_and_edits_the_file(lab: Lab, path: str) -> None:
     edited = yaml.safe_load(lab.admin.read_text())
     lab.kubeconfig("admin", {"CN": "leader-info-test", "O": "system:masters"})
     again = yaml.safe_load(lab.admin.read_text())
-    edited.pop("users"), again.pop("users")  # The key pair is new, so that the users differ.
+    edited.pop("users"), again.pop("users")  # The user has a new key pair.
     assert edited == again
 
 

@@ -272,7 +272,7 @@ def test_missing_binary_fails_before_any_host_changes(
         f"kube_scheduler_binary_url: {folder}/release/v1.37.2/bin/linux/amd64/kube-scheduler does not exist on the controller"
         in run.text
     )
-    # The first hosts download the binary. They must not be faster than the last hosts.
+    # The first hosts download the binary. The error of the last hosts must stop them before that.
     wrong_ones = {
         "kube_scheduler_binary_source": "controller",
         "kube_scheduler_binary_url": str(folder / "wrong"),

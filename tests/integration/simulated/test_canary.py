@@ -53,7 +53,7 @@ PLAYBOOKS: dict[str, tuple[str, ...]] = {
     "uninstall": ("uninstall", "--extra-vars=kube_scheduler_confirm=all"),
 }
 FAST = ("site --check", "site", "drill", "monitoring")
-"""The remaining runs are searched every night."""
+"""The nightly tests search the remaining runs."""
 DUE = [
     {
         "part": "certificate",
@@ -61,7 +61,7 @@ DUE = [
     }
 ]
 FAILING = ("site, rejected flag", "site, encrypted CA key", "status", "drill")
-"""These runs fail: with an error, drift, or an apiserver that rejects the token."""
+"""Each of these runs fails because of an error, drift, or an apiserver that rejects the token."""
 
 
 def private(path: Path, text: str) -> Path:
@@ -114,9 +114,10 @@ def reject_token(request: str) -> bytes:
 
 
 class Canary(Simulation):
-    """Two hosts with drift, variables with secrets, and a run that writes files of every kind.
+    """Provide two hosts with drift, and run playbooks on them with secrets in all variables.
 
-    The apiserver of the administrator's kubeconfig is hostile. It returns the token in an error.
+    The apiserver of the administrator's kubeconfig is hostile. The apiserver returns the token in
+    an error.
     """
 
     def __init__(self, folder: Path, name: str) -> None:

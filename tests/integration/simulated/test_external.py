@@ -123,7 +123,7 @@ def test_member_without_a_certificate_stops_its_cluster(cluster: Simulation) -> 
 
 
 def test_pending_renewal_is_reported_and_stops_nothing(cluster: Simulation) -> None:
-    """If certificates in use are valid, pending requests are reported and stop nothing."""
+    """If the certificates in use are valid, the run reports pending requests and continues."""
     for name in cluster.answers:
         cluster.answers[name]["gather"] = gathered(name, "m1")
         cluster.answers[name]["drift"] = compared(

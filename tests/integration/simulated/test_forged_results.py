@@ -1,4 +1,4 @@
-"""Test that variables with the names of the role's results decide nothing.
+"""Test that variables with the names of the role's results have no effect.
 
 The values come from a fact cache, an earlier play of the same run, set_fact, `-e`, and a group of
 the inventory.
@@ -27,7 +27,7 @@ SOURCES = (*FACTS, "set_fact", "-e", "group")
 
 
 def some(*fast: str, but: str = "") -> list[Any]:
-    """Return all sources as parameters. Those that are not in `fast` run every night."""
+    """Return all sources as parameters. Sources that are not in `fast` have the mark nightly."""
     return [
         name if name in fast else pytest.param(name, marks=NIGHTLY)
         for name in SOURCES
@@ -149,7 +149,7 @@ class Monitored(Simulation):
 
     @property
     def files(self) -> set[str]:
-        """Return the paths of the files that monitoring.yml wrote, and of planted files."""
+        """Return the paths that monitoring.yml wrote, and of files at the attacker's paths."""
         written = [path for path in self.folder.rglob("*evil*") if path.is_file()]
         written += self.dir.rglob("*") if self.dir.exists() else []
         return {str(path.relative_to(self.folder)) for path in written}
@@ -191,7 +191,8 @@ def test_control_plane_host_with_a_forged_input_fails_monitoring(
     run = monitored.monitor(source, ["m1"], {INPUT: forged_input(monitored)})
     assert run.code != 0
     assert rejected(source, "m1", INPUT) in run.text, run.output
-    # The other member is valid, so that the play of the Prometheus host runs, except with -e.
+    # The input of m2 is valid, so monitoring.yml configures Prometheus. With -e, each input is
+    # forged.
     assert monitored.files == (set() if source == "-e" else FILES)
 
 
@@ -267,7 +268,10 @@ def test_other_playbooks_reject_forged_results(cluster: Simulation, playbook: st
 
 @pytest.mark.parametrize("source", [pytest.param("fact cache", marks=NIGHTLY), "set_fact"])
 def test_variable_of_a_lost_member_is_not_its_result(cluster: Simulation, source: str) -> None:
-    """A member that fails leaves no result behind, so that its forged variable counts as missing."""
+    """If a member fails, it has no result in this run.
+
+    Its forged variable then counts as missing.
+    """
     report = cluster.folder / "status.json"
     healthy = {**compared("m2", "m1"), "clock_offset": 0.0, "round_trip": 0.1, "seal": "0" * 64}
     values = {"__kube_scheduler_health": healthy}
@@ -285,7 +289,7 @@ def test_variable_of_a_lost_member_is_not_its_result(cluster: Simulation, source
 @pytest.mark.parametrize("source", some("fact cache")[:3])
 @pytest.mark.parametrize("name", ["<evil>", pytest.param("well", marks=NIGHTLY)])
 def test_facts_of_a_host_name_no_cluster(tmp_path: Path, source: str, name: str) -> None:
-    """The name of a cluster in page, JSON and metrics is a group of the inventory."""
+    """Page, JSON file and metrics name a cluster by its group in the inventory."""
     cluster = Simulation(tmp_path, {"well": ["a1", "a2"], "odd": ["b1", "b2"]})
     reports = {key: tmp_path / key for key in ("status_json", "status_html", "status_metrics")}
     words = [f"--extra-vars={key}={path}" for key, path in reports.items()]

@@ -193,7 +193,7 @@ def removed(cluster: Simulation, *hosts: str, confirm: str = "yes", check: str =
 def test_removed_leader_is_last_and_hands_over(cluster: Simulation) -> None:
     """A removed leader is the last host of the run and hands over its lease.
 
-    Another member remains, and the lease names the members outside of the limit.
+    A member outside of --limit remains. The role knows this member only from the lease.
     """
     run = removed(cluster, "m1", "m2")
     assert run.code == 0, run.output
@@ -290,7 +290,7 @@ def test_unknown_keys_of_a_hostile_host_are_dropped(
 ) -> None:
     """The role drops unknown keys of a hostile host during a whole deployment.
 
-    This includes the results of scheduler_binary, copy, apt and user.
+    The hostile results include those of scheduler_binary, copy, apt and user.
     """
     binary = tmp_path / "release/v1.37.2/bin/linux/amd64/kube-scheduler"
     binary.parent.mkdir(parents=True)

@@ -46,8 +46,8 @@ def test_members_are_rolled_one_at_a_time_and_the_leader_last(cluster: Simulatio
 def test_clusters_roll_in_parallel_each_in_its_order(tmp_path: Path) -> None:
     """Clusters roll in parallel, each in its own order.
 
-    In the clusters, the leader is in the middle or first, a standby is unhealthy, or an unhealthy
-    leader renews.
+    The clusters differ: the leader is in the middle or first, a standby is unhealthy, or an
+    unhealthy leader renews.
     """
     clusters = {
         "a": ["z9", "k5", "b1"],
@@ -144,7 +144,8 @@ def test_member_that_becomes_unhealthy_after_its_roll_stops_the_rollout(
 def test_lease_must_move_between_two_queries(cluster: Simulation) -> None:
     """The check compares two new queries of the lease.
 
-    A comparison with the facts of the start would prove only that a member led at some time since.
+    A comparison with the facts of the start would prove only that a member has renewed the lease at
+    some time since the start.
     """
     drifted(cluster)
     later, first = (

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-# The lab needs no installed packages. Its files are scripts in one directory, not a package.
+# The lab needs no installed packages. The files of the lab are scripts in one directory, not a
+# package.
 sys.path.insert(0, str(Path(__file__).parents[3] / "lab"))
 
 from settings import Settings, read

@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Parse which losses and changes the user accepts at an adoption, from the variable adopt."""
+"""Parse the variable adopt: the losses and changes that the user accepts at an adoption."""
 
 from __future__ import annotations
 

@@ -417,7 +417,7 @@ def _reject_drop_in(name: str, path: str, line: str, prefix: str) -> str:
 def list_set_aside_files(
     unit: t.Mapping[str, t.Any], accepted: Acceptance
 ) -> list[dict[str, t.Any]]:
-    """Return the files of the file set that replace drop-ins and a static pod, without any effect.
+    """Return files without effect that replace drop-ins and the manifest of a static pod.
 
     The previous file set keeps the replaced files.
     """

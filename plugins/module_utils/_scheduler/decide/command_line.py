@@ -6,7 +6,7 @@
 
 """Build the command line and the configuration of one version of kube-scheduler.
 
-The table of versions is data of the role (vars/main/versions.yml). This module names no version.
+The differences between versions are only in the table of the role (vars/main/versions.yml).
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ def check_lock_object(target: TargetVersion, namespace: str, name: str) -> t.Ite
 def describe_lock_change(target: TargetVersion, current: str, lock: str) -> str:
     """Describe the lock types to roll out in order; two successive types share an object."""
     paths = [[current]]
-    for path in paths:  # the loop appends longer paths, so that the first match is the shortest
+    for path in paths:  # the loop appends longer sequences, so that the first match is the shortest
         if LOCK_OBJECTS[path[-1]] & LOCK_OBJECTS[lock]:
             first, *others = [*path[1:], lock]
             setting = f"{{leaderElection: {{resourceLock: {first}}}}}"

@@ -52,13 +52,13 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versi
 )
 
 RESTART_DELAY_S = 5
-"""systemd restarts a process this long after its exit."""
+"""Time from the exit of a process to its restart by systemd."""
 STEADY_PERIOD_S = 2 * RESTART_DELAY_S + 2
-"""A rolled process must run this long. In this time, systemd would restart it twice."""
+"""A rolled process must run for this time, in which systemd restarts a failing process twice."""
 STOP_GRACE_S = 10
 """A stop can exceed the renew deadline by this time, in which the process releases the lease."""
 RELOAD_SLACK_S = 15.0
-"""A process can reload its key pair this much later than its interval specifies."""
+"""Additional time for the reload of a key pair, after the reload interval of the process."""
 MAX_HEALTH_TIMEOUT_S = 1800.0
 """Maximum of every timeout in the plan, because timeouts depend on times that a host reports."""
 

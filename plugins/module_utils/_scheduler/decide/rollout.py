@@ -17,7 +17,7 @@ import typing as t
 MemberResult = t.Mapping[str, t.Any]
 MemberResults = t.Mapping[str, MemberResult]
 Order = t.Sequence[t.Sequence[str]]
-"""The members at each position of the rollout. Members at one position are rolled at once."""
+"""The members at each position of the rollout. Members at one position are rolled together."""
 UNHEALTHY, STANDBY, LEADER = range(3)
 
 
@@ -46,7 +46,7 @@ class RolloutStep(t.NamedTuple):
     """The rollout order, the current position in it, and this host."""
 
     order: Order
-    position: int  # the number of positions in the order means the end of the rollout
+    position: int  # at the end of the rollout, the number of positions in the order
     name: str
 
 
@@ -116,7 +116,7 @@ def compute_order(
 ) -> list[list[str]]:
     """Return the rollout order of the pending hosts, by default those with drift.
 
-    If no member is healthy, all start at once: no leader can be lost.
+    If no member is healthy, all members start at the same time, because no leader can be lost.
     """
     if pending is None:
         pending = [name for name, result in results.items() if result["drift"]]
@@ -130,7 +130,7 @@ def compute_order(
 def are_results_stale(order: Order, batch: t.Collection[str]) -> bool:
     """Return whether the results of a batch are stale after a rollout in this order.
 
-    If the whole batch started at once, each member has a current result.
+    If the whole batch started at the same time, each member has a current result.
     """
     return bool(order) and not (len(order) == 1 and set(order[0]) == set(batch))
 

@@ -61,7 +61,7 @@ TABLE_HEADER = (
 class Authorities:
     """PEM texts of the previous CA, of the next CA ("" for none), and of the trusted CAs.
 
-    A rotation replaces the previous CA by the next CA. Before the rotation, the kubeconfig
+    A rotation replaces the previous CA with the next CA. Before the rotation, the kubeconfig
     contains the trusted CAs.
     """
 

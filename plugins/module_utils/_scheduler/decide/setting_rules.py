@@ -32,7 +32,7 @@ LOG_LEVEL_OF_CONFIG = 2
 LEVELS = re.compile(r"(?:^|=)\s*\+?([0-9]{1,9})\s*(?=$|,)")
 """The levels in a value of --v or --vmodule."""
 FLAG_NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9-]*")
-# A unit can start these paths. systemd interprets a leading +, -, !, @ or :, and others.
+# A unit can start a program at such a path. systemd interprets other characters, such as @ or :.
 PROGRAM_PATH = re.compile(r"/[A-Za-z0-9._/-]+")
 
 

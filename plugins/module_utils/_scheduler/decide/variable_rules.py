@@ -73,7 +73,7 @@ SOURCE_OPTIONS = (
     "metrics_key",
 )
 PAIR_OPTIONS = ("cert_source", "key_source")
-# Both options of such a pair must be set, or neither.
+# For each of these pairs, both options must be set, or neither.
 OPTIONAL_PAIRS = (("metrics_cert", "metrics_key"), ("new_ca_cert", "new_ca_key"))
 
 
@@ -84,7 +84,7 @@ class InventoryCluster:
     me: str  # inventory name of this host
     addresses: dict[str, str]  # by inventory name, in inventory order
     playing: list[str]
-    leading: bool  # whether this host reports for the cluster, so that each line appears once
+    leading: bool  # whether this host reports the errors of the cluster, which appear once
 
 
 def validate_variables(

@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Parse the variables of the role. In this module, their names have no prefix."""
+"""Parse the variables of the role. In this module, the names of the variables have no prefix."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
 
-"""Download a binary, and install it only if its checksum is the expected one."""
+"""Download a binary, and install it only if it has the expected checksum."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ def install_binary(module: attributes.FilesModule) -> BinaryResult:
     path, url, timeout = params["path"], params["url"], params["timeout"]
     if not (math.isfinite(timeout) and 0 < timeout <= MAX_DOWNLOAD_S):
         raise FilesError(
-            f"{timeout} is out of range; set 1 to {MAX_DOWNLOAD_S} seconds", option="timeout"
+            f"{timeout} is out of range; set a timeout from 1 to {MAX_DOWNLOAD_S} seconds",
+            option="timeout",
         )
     limits = download_limits(timeout, MAX_DOWNLOAD_BYTES)
     where = parse_url(url).where
@@ -110,7 +111,7 @@ def _digest_of_file(path: str, algorithm: str) -> str:
 
 
 def _verify(blocks: Iterator[bytes], algorithm: str, digest: str, where: str) -> Iterator[bytes]:
-    """Yield the blocks; raise FilesError at the end if their digest is another one."""
+    """Yield the blocks. Raise FilesError at the end if their digest is wrong."""
     hashing = hashlib.new(algorithm)
     for block in blocks:
         hashing.update(block)

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Note that this module util is **PRIVATE** to the collection. It can have breaking changes at any time.
-"""Read the lease for a roll: hand over the leader's lease, and record it before a first start.
+"""Hand over the lease of a leader before its roll, and record the lease before a first start.
 
 A handover first stops the leader. Nothing else changes until another member has renewed the lease.
 """

@@ -141,7 +141,7 @@ def _check_feasible(deployment: Deployment) -> None:
                 " of the role",
                 option="files",
             )
-    # This reads each staged and live path, and fails for a directory.
+    # This comparison reads each staged and live path, and fails for a directory.
     fileset.pending_members()
     if params["command"] and not deployment.check_mode:
         fileset.require_staged(item for item in fileset.items if item.is_seeded)
@@ -252,7 +252,7 @@ def _read_lease(fileset: Fileset, lease: dict[str, str] | None) -> LeaseResult |
     kubeconfig = next((item.path for item in fileset.items if item.name == "kubeconfig"), None)
     if not lease or kubeconfig is None:
         return None
-    # These imports take one fifth of the module's run time. Most states do not need them.
+    # These imports take one fifth of the module's run time. Most states do not need these modules.
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import (  # noqa: PLC0415
         handover,
     )
@@ -360,7 +360,7 @@ def _read_not_after(kept_paths: t.Mapping[str, str]) -> str:
     `kept_paths` maps file names to paths. Some file sets contain the certificate only in the
     kubeconfig.
     """
-    # This import takes longer than all other imports. Most states do not need it.
+    # This import takes longer than all other imports. Most states do not need the module.
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._kube import (  # noqa: PLC0415
         credentials,
     )

@@ -63,7 +63,7 @@ class Choice(t.TypedDict):
     leader: str  # inventory name
     leader_hostname: str
     targets: list[str]  # inventory names
-    primary: str  # the measured target, injected last: the leader if it is a target
+    primary: str  # the measured target, which gets the fault last: the leader if it is a target
     standbys: list[str]  # the other targets
     remaining: list[str]  # healthy members that are not targets
     hostnames: dict[str, str]  # by inventory name

@@ -11,8 +11,8 @@ One service does all three, so that a fault never starts after its removal:
 - ExecStartPre injects the fault.
 - ExecStart waits. Both `sleep` and RuntimeMaxSec measure durations, which no step of the clock
   changes.
-- ExecStopPost removes the fault. If that fails, systemd starts the service again. It then only
-  removes the fault.
+- ExecStopPost removes the fault. If that fails, systemd starts the service again. The restarted
+  service only removes the fault.
 
 The files are below /run. A reboot deletes them, and also ends every fault.
 """
@@ -174,7 +174,8 @@ class FaultState:
 def unit_removal(unit: str, *, start: bool) -> list[str]:
     """Return the commands that let a unit continue, and start it if `start` is set.
 
-    A masked unit cannot start. The drill masks no unit, so that this state is not a fault.
+    A masked unit cannot start. The drill never masks a unit, so a masked unit does not count as a
+    failed removal.
     """
     unit = shlex.quote(unit)
     state = f"systemctl show --value --property={{}} -- {unit}"

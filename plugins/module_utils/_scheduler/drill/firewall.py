@@ -6,8 +6,8 @@
 
 """Compute and find the rules of the packet filter that separate a scheduler from its apiserver.
 
-With nftables, the kernel ends the rules by itself: they match addresses in a set whose elements
-have a timeout. The rules of iptables have no end, so only a command can remove them.
+With nftables, the kernel ends the rules automatically, because the matched addresses are in a set
+whose elements have a timeout. The rules of iptables do not expire, so a command must remove them.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def render_drill_page(report: DrillReport) -> str:
     if report["pods"]["made"]:
         body += [
             "<h2>Waiting time of each new pod</h2>",
-            _figure("One line per pod, from its creation to its node", _pods, report),
+            _figure("One line per pod, from its creation to its binding to a node", _pods, report),
         ]
     body += [markup.bullets("notes", report["notes"]), _facts(report), _journal(report)]
     body.append(

@@ -220,10 +220,10 @@ def _ignore_missing() -> Iterator[None]:
 
 
 class Watch:
-    """The measurement of a drill, as a context manager. The exit removes pods and namespace.
+    """The measurement of a drill, as a context manager.
 
-    `is_alive` returns whether the play still runs. If the play has ended, the waits raise
-    InterruptedDrillError.
+    The exit of the context removes pods and namespace. `is_alive` returns whether the play still
+    runs. If the play has ended, the waits raise InterruptedDrillError.
     """
 
     def __init__(

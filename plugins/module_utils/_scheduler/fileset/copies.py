@@ -32,7 +32,7 @@ MAX_COPY_BYTES = paths.MAX_FILE_BYTES
 """Maximum size of a file that is read into memory. Larger files are linked or streamed."""
 MAX_BINARY_BYTES = 1 << 30
 """Maximum size of a binary to hash. A kube-scheduler has 50 to 120 MiB."""
-# The two files of the key pair, which are replaced together: each is unusable without the other.
+# The two files of the key pair. They are replaced together, because they must match.
 PAIR_NAMES = ("privatekey", "certificate")
 
 

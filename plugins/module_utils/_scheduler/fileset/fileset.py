@@ -13,7 +13,8 @@ The file set directory contains:
 - `original/NAME`: files of other installers that promotions replaced
 - `record.json`: the record of staged and promoted sets
 
-The live files are at the paths that the unit names. Only promotion and rollback write to them.
+The live files are at the paths that the unit names. Only promotion and rollback write to these
+paths.
 """
 
 from __future__ import annotations
@@ -195,7 +196,8 @@ class Fileset:
                 checksum, ours = previous["sha256"], previous["ours"]
             else:
                 checksum, ours = copies.sha256_of_file(path), entry["ours"]
-            # Any instance can have installed the binary. The last removed instance deletes it.
+            # Any instance can have installed the binary. The last removed instance deletes the
+            # binary.
             ours = ours or any(
                 path in others and others[path]["ours"] and others[path]["identity"] == identity
                 for others in shared
@@ -278,7 +280,8 @@ class Fileset:
     def create_shared(self, shared: t.Iterable[str], *, dry: bool = False) -> list[str]:
         """Create directories for files that instances share, and return those that were missing.
 
-        They are recorded, so that removal can delete them. With `dry`, nothing is created.
+        The new directories are recorded, so that removal can delete them. With `dry`, nothing is
+        created.
         """
         missing = sorted({path for entry in shared for path in missing_directories(entry)}, key=len)
         if missing and not dry:
@@ -419,7 +422,8 @@ class Fileset:
     def _keep_originals(self, record: FilesetRecord) -> None:
         """Copy the files that the promotion replaces and that another installer created.
 
-        This precedes the record of the paths, so that an interrupted run does not skip it.
+        The copy precedes the record of the paths, so that the run after an interrupted run does not
+        skip the copy.
         """
         is_foreign = record["live"] is not None and not record["live"]["digest"]
         self.originals.keep(
@@ -431,8 +435,8 @@ class Fileset:
     ) -> None:
         """Record live paths and directories before a promotion changes them.
 
-        After an interrupted run, a removal then finds all of them. Paths that are no longer used
-        stay in the record.
+        After an interrupted run, a removal then finds all paths and directories. Paths that are no
+        longer used stay in the record.
         """
         live_paths = (item.path for item in self.items if item.name != STATIC_POD)
         self.update_record(
@@ -483,7 +487,7 @@ class Fileset:
         copy_file(self.previous_path(item), item.path)
 
     def recall(self, *, dry: bool = False) -> list[str]:
-        """Stage the previous set, and return the names of files that differ from the live set.
+        """Stage the previous set, and return the names of the files that differ from the live set.
 
         Raises FilesetError if there is no complete previous set.
         """

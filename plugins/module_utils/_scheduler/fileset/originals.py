@@ -67,7 +67,7 @@ class Originals:
             with paths.explain_errors(self.directory, "make"):
                 os.makedirs(self.directory, 0o700, exist_ok=True)
             kept = Item(self._free_name(item, live), item.path)
-            # The list comes first: a copy that it does not contain would lose its path.
+            # Write the list before the copies, because the path of a copy is only in the list.
             self._write_list([*(i for i in self.items() if i.name != kept.name), kept])
             if try_read_state(self.copy_of(kept)) is None:
                 write.sweep(self.copy_of(kept), link=True)

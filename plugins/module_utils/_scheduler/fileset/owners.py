@@ -52,7 +52,7 @@ def restore_owners(fileset: Fileset, *, removal: bool = False) -> list[str]:
         if removal and owners:
             other.update_record(owners={**owners, **other.record()["owners"]})
         return []
-    # The longest path first, because root can then still trust the directories above it.
+    # Restore the longest path first, while the directories above it still belong to root.
     restored = [
         path
         for path in sorted(owners, key=len, reverse=True)

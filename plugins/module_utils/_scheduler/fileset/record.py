@@ -87,7 +87,8 @@ class Item:
     """One file or link of the file set, of one of three kinds.
 
     - If `content` is set, the caller renders the file.
-    - If `link_to` is a path, the item is a symbolic link. If it is empty, the path must not exist.
+    - If `link_to` is a path, the item is a symbolic link. If `link_to` is empty, the path must not
+      exist.
     - Otherwise, another module (x509_cert, kubeconfig) writes the file to the staged path.
 
     For a rendered file of an earlier run, only `rendered`, the SHA-256 of the text, is known.

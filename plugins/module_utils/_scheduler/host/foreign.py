@@ -69,7 +69,7 @@ def read_as(proc: Proc, pid: int, path: str, parse: Parse) -> t.Any:
         _report(writing, lambda: _become(proc.path(pid, "root"), ids, writing), path, parse)
     os.close(writing)
     try:
-        # One more byte shows that a result is too long.
+        # Read one more byte to detect a result that is too long.
         content, has_ended = read_pipe(reading, MAX_RESULT_BYTES + 1, MAX_CHILD_WALL_S)
         return _decode(content) if has_ended else None
     finally:

@@ -117,7 +117,7 @@ def trusted_path(kubeconfig: str) -> str:
     if info is None:
         raise ProbeError(f"{kubeconfig}: No such file or directory; check this path")
     if info.st_uid not in (0, os.geteuid()) or info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise ProbeError(f"{kubeconfig} is not used as root: other users can write it")
+        raise ProbeError(f"{kubeconfig} is not used as root, because other users can write it")
     return place.path
 
 

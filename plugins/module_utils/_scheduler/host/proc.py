@@ -206,7 +206,7 @@ class Proc:
         return inodes
 
     def listeners(self) -> list[Listener]:
-        """Return the listening TCP sockets. With many connections, this takes milliseconds."""
+        """Return the listening TCP sockets. With many connections, the call takes milliseconds."""
         return [
             listener
             for table in ("net/tcp", "net/tcp6")

@@ -51,14 +51,15 @@ class ListenAddress(t.NamedTuple):
 def read_process_settings(proc: Proc, pid: int) -> ProcessSettings:
     """Read the command line and the configuration of a process.
 
-    The configuration is read with the permissions of the process. If it is unreadable, it counts as
-    missing.
+    The configuration is read with the permissions of the process. An unreadable configuration
+    counts as missing.
     """
     words = proc.command_line(pid) if pid else []
     path = parse_flags(words[1:]).get("config", "")
     config = NO_CONFIG
     if os.path.isabs(path):
-        # Import now: the child that parses the configuration has another root directory.
+        # Import the library now, because the child that parses the configuration has another root
+        # directory.
         with contextlib.suppress(ImportError):
             import yaml  # noqa: F401, PLC0415
         parsed = read_as(proc, pid, path, parse_config)

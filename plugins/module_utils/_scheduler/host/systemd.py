@@ -97,7 +97,7 @@ def drop_ins(properties: t.Mapping[str, str], unit: str) -> list[str]:
 
 
 def is_set_aside(path: str) -> bool:
-    """Return whether the role has replaced the content of a drop-in by a comment."""
+    """Return whether the role has replaced the content of a drop-in with a comment."""
     try:
         with open(path, encoding="utf-8") as stream:
             return stream.read(len(SET_ASIDE_CONTENT) + 1) == SET_ASIDE_CONTENT
@@ -170,7 +170,10 @@ class Systemd:
         self._systemctl("enable", "--quiet", "--", unit)
 
     def reset_restarts(self, unit: str) -> None:
-        """Reset the restart counter. A start during a pending restart does not reset it."""
+        """Reset the restart counter.
+
+        A start during a pending restart does not reset the counter.
+        """
         self._systemctl("reset-failed", "--", unit)
 
     def restart(self, unit: str) -> None:

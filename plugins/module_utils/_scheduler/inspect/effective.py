@@ -6,8 +6,8 @@
 """Compare each field and flag in use with the desired settings.
 
 The sources are /configz (JSON), and /flagz and /statusz (text) if the version has these endpoints.
-The comparison skips lists of different lengths, and flags that join several values, because they
-cannot be compared reliably. A false difference would restart the process in each run.
+The comparison skips lists of different lengths, and flags that join several values, because such
+values cannot be compared reliably. A false difference would restart the process in each run.
 """
 
 from __future__ import annotations

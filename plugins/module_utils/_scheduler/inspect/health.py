@@ -23,7 +23,7 @@ EXPECTED_STATUSES: dict[
     "metrics_anonymous": (401, 403),
     "metrics_reader": (200,),
 }
-# Another installer can configure the served certificate and access to metrics differently.
+# These checks do not apply to a scheduler of another installer, which can have other settings.
 SERVING_CHECKS = tuple(
     CHECK_NAMES[name] for name in CHECK_NAMES if name not in ("used", "lease", "settings")
 )

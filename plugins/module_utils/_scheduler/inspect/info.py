@@ -396,8 +396,8 @@ class HostQuery:
     def _load_credentials(self, pid: int, kubeconfig: str) -> Credentials | ProbeError | KubeError:
         """Return the credentials of the process, or the error.
 
-        They are loaded before the probes, because a child process that reads a foreign file must
-        start before the threads.
+        The module loads the credentials before the probes, because a child process that reads a
+        foreign file must start before the threads.
         """
         if not pid:
             return ProbeError(f"{self.unit} does not run; start the unit")

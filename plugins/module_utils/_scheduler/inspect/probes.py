@@ -177,7 +177,7 @@ def _http_status(probed: ProbedProcess, path: str) -> int:
 
 
 def _read_settings_in_use(probed: ProbedProcess) -> Responses:
-    """Read the settings in use as the metrics client.
+    """Read the settings in use with the metrics client.
 
     Return the responses before the first error.
     """

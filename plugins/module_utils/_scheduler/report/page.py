@@ -35,9 +35,9 @@ STATE_LABELS = {
 }
 VERDICTS: dict[Look, str] = {"good": "Healthy", "warn": "Drift", "bad": "Needs attention"}
 FOOTER = (
-    "Times are in UTC. Days until expiry, and the time since which a member leads, are by the clock"
-    " of this member. A bar shows the remaining validity of a certificate, and its mark the"
-    " start of the renewal window. For the same data as JSON, pass -e status_json=PATH."
+    "Times are in UTC. The days until expiry and the start of a leader's term use the clock of the"
+    " member. A bar shows the remaining validity of a certificate. Its mark shows the start of the"
+    " renewal window. For the same data as JSON, pass -e status_json=PATH."
 )
 # The CSS class of each column sets its width, so that the columns of all clusters are aligned.
 COLUMNS = {
@@ -202,7 +202,7 @@ def _leader_since(cluster: status.ClusterStatus, made: datetime | None) -> str:
     since = parse_time(cluster["leader_since"])
     if not since:
         return ""
-    # The time is from the leader's clock, so it can be later than the report.
+    # The clock of the leader can be ahead, so its time can be later than the report.
     age = f", for {_span((made - since).total_seconds())}" if made and made >= since else ""
     return f"since {format_time(since)}{age}"
 

@@ -212,7 +212,7 @@ def test_forged_monitoring_plan_is_rejected(host: str, kind: str) -> None:
 
 
 def test_only_a_target_of_the_drill_gets_its_fault() -> None:
-    """The fault follows from the choice of this run, and no other host gets it."""
+    """The choice of this run determines the fault. A host that is not a target gets no fault."""
     data = sealed_input(members=["m1", "m2"], variables={**STEP_INPUT["variables"], "group": "g"})
     choice = {"targets": ["m1"], "remaining": ["m2"], "kind": "stop", "undo_after": 60}
     for targets, words in ((["m2"], "m1 is not a target"), (["m9"], "its targets are not members")):

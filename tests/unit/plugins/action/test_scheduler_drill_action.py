@@ -256,7 +256,7 @@ class FakeWatch:
         """Close nothing."""
 
     def wait_until_ready(self) -> None:
-        """Return at once."""
+        """Return immediately."""
 
     def finish(self, fault: float, uncertainty: float) -> verdict.Measurement:
         return verdict.Measurement(fault=fault, uncertainty=uncertainty)

@@ -323,7 +323,7 @@ def test_ca_without_key_is_rejected(ca: Ca) -> None:
 
 
 def test_client_of_the_next_ca_is_issued_on_the_controller(ca: Ca) -> None:
-    """The controller issues a client of the next CA without permissions.
+    """With the next CA, the controller issues a client certificate without permissions.
 
     The plugin sends neither a path nor the key of the CA to the host.
     """

@@ -143,7 +143,7 @@ def test_errors_name_the_role_variable(
     assert any(words in line for line in found["errors"]), found["errors"]
     assert found["msg"] == "\n".join(found["errors"])
     # If a CA cannot sign, the status of the cluster is still available. If variables are invalid,
-    # it is not.
+    # the status is not available.
     unreadable = {"kube_scheduler_extra_args", "kube_scheduler_extra_sans"} & given.keys()
     assert ("failed" in fixed(variables | given, strict=False)) == bool(unreadable)
 
@@ -963,7 +963,7 @@ def test_result_of_a_failed_or_skipped_task_is_named(variables: dict[str, Any]) 
             AnsibleActionFail, match=r"^m2: health: no usable result from this host"
         ):
             roll(variables, "verdict", forged={"m2": {"health": value}})
-    # The phase verify alone registers no order.
+    # If only the phase verify runs, no rollout order is registered.
     for absent in ({"skipped": True}, None):
         assert roll(variables, "verdict", forged={"m2": {"rollout": absent}})["errors"] == []
 

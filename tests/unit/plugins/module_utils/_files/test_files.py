@@ -475,8 +475,8 @@ def test_symlink_of_another_user_moves_no_file(tmp_path: Path) -> None:
 def test_rights_are_set_by_descriptor_only() -> None:
     """The permissions of a file are set by descriptor only.
 
-    By path, a user could replace the file in between. Ansible sets permissions by path, so `guard`
-    runs first.
+    With calls that use the path, a user could replace the file between two calls. Ansible sets
+    permissions by path, so `guard` runs first.
     """
     folder = Path(_paths.__file__).parents[1]
     by_path = re.compile(

@@ -4,7 +4,7 @@
 
 """Test that no link of another user redirects what root writes, reads or removes.
 
-Another user owns the directory of each link, or the link. The tests of the lab do the same in a
+In each test, another user owns a link or its directory. The tests of the lab do the same in a
 real container.
 """
 
@@ -131,7 +131,7 @@ def test_link_of_another_user_redirects_nothing(root: Path, action: str, owner: 
 def test_link_of_root_in_a_writable_directory_redirects_nothing(
     root: Path, action: str, mode: int
 ) -> None:
-    """Another user can rename a link of root, or replace it in a directory with write access."""
+    """A user that can write to the directory can rename or replace a link of root."""
     target, folder = victim(root), root / "folder"
     folder.mkdir()
     (folder / "way").symlink_to(target)
@@ -175,7 +175,7 @@ RACES: dict[str, Action] = {
 def test_directory_that_becomes_a_link_during_a_write_redirects_nothing(
     root: Path, action: str
 ) -> None:
-    """At each change, a user replaces the directory that root has opened by a link."""
+    """At each change, a user replaces the opened directory with a link."""
     target = victim(root)
     before = snapshot(target)
     for point in range(1, 60):

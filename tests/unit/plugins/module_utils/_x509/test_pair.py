@@ -69,7 +69,7 @@ def host(tmp_path: Path, ca: Ca) -> Host:
 
 
 def four(host: Host, changes: bool = True, **given: Any) -> dict[str, Any]:
-    """Run a task in check mode and normally, then both again. Return the normal result."""
+    """Run a task in check mode, normally, and both ways again. Return the first normal result."""
     before = host.snapshot()
     predicted = host.run(check=True, **given)
     assert host.snapshot() == before
@@ -348,7 +348,7 @@ def test_regenerate_never_accepts_any_strong_key(host: Host) -> None:
     host.place(rsa.generate_private_key(65537, 1024))
     with pytest.raises(
         X509Error,
-        match="an RSA key of 1024 bits; 2048 to 8192 are allowed, but regenerate is never",
+        match="an RSA key of 1024 bits, outside the allowed range of 2048 to 8192 bits, but regenerate is never",
     ):
         host.run(regenerate="never")
 

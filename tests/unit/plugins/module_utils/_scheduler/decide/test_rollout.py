@@ -277,7 +277,7 @@ def test_handover_is_described() -> None:
     assert rollout.describe_handover("m2", kept, 4.4)[1:] == [
         "m2: did not release its lease; the lease expired: 16 s instead of at most 4.4 s; see the journal of the scheduler"
     ]
-    # If a version never releases the lease, each handover takes that long.
+    # The bound of a version that never releases the lease is higher.
     assert len(rollout.describe_handover("m2", kept, 23.8)) == 1
 
 

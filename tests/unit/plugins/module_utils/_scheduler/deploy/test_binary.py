@@ -25,7 +25,7 @@ PATH = "/release/v1.37.2/bin/linux/amd64/kube-scheduler"
 
 
 class Mirror:
-    """A mirror; each path has a response. It counts the bytes that it sends."""
+    """Provide a mirror with one response per path. The mirror counts the bytes that it sends."""
 
     def __init__(self) -> None:
         self.responses: dict[str, Any] = {

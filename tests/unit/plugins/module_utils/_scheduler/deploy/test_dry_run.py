@@ -78,7 +78,7 @@ def test_dry_run_uses_staged_files_and_replaced_flags(tmp_path: Path) -> None:
 
 
 class RecordingSystemd:
-    """A fake systemd whose transient services exit with a given code."""
+    """Provide a fake systemd whose transient services exit with a given code."""
 
     def __init__(self, version: int = 252, code: int = 0) -> None:
         self.number, self.code = version, code

@@ -29,7 +29,7 @@ OWN, OTHER = f"{socket.gethostname()}_{UUID}", f"m2.example_{UUID}"
 
 
 class Cluster(systemd.Systemd):
-    """A fake cluster: the unit of the leader, and a lease that changes after the unit stops."""
+    """Provide the unit of a leader, and a lease that changes after the unit stops."""
 
     def __init__(self) -> None:
         self.did: list[str] = []
@@ -116,7 +116,7 @@ def test_read_lease_returns_the_lease_before_a_first_start(cluster: Any, holder:
 
 
 def test_read_lease_without_a_lease_has_no_record(cluster: Any) -> None:
-    """The lock objects of old clusters are missing too."""
+    """The lock objects of old versions are missing too."""
     cluster.then = lambda _number: answer(404, status(404, "no"))
     cluster.did.append("no lease")
     cluster.objects = "/namespaces/kube-system/"
@@ -142,7 +142,8 @@ def test_handover_waits_until_another_member_renews(cluster: Cluster) -> None:
     assert (result["holder"], result["released"], result["transitions"]) == ("m2.example", True, 1)
     assert 0 < result["seconds"] < 5
     assert cluster.did == [f"stop {UNIT_NAME}"]
-    # With the first record, the member takes the lease. With the second record, it renews it.
+    # With the first record, the member takes the lease. With the second record, the member renews
+    # the lease.
     assert cluster.reads >= 6
 
 

@@ -435,7 +435,10 @@ def test_absent_keeps_parent_directories_of_others(host: Host) -> None:
 
 
 def test_shared_binary_is_removed_with_the_last_instance(host: Host) -> None:
-    """Two instances install the same binary. It remains while one of the instances uses it."""
+    """Two instances install the same binary.
+
+    The binary remains while one of the instances uses it.
+    """
     one, two = (str(host.root / "lib/kube-ha" / name) for name in ("one", "two"))
     binary = host.bin / "app-v1"
     host.run("prepared", path=one, binaries=host.brought())
@@ -482,7 +485,7 @@ def test_live_rejects_a_changed_staged_set(host: Host) -> None:
 
 
 def test_live_rejects_a_set_completed_after_staging(host: Host) -> None:
-    """Without the key, the staged set has no digest, so no later content matches the digest."""
+    """A set that was staged without its key has no digest, so it cannot be promoted."""
     host.run("prepared")
     host.run("staged")
     host.stage_key("secret 1")
@@ -1157,7 +1160,10 @@ SECRET = "keyData: marker\n"
 
 
 class SecretHost(Host):
-    """A host whose configuration contains a secret, which only the option `secrets` contains."""
+    """Provide a host whose configuration contains a secret.
+
+    Only the option `secrets` contains the secret.
+    """
 
     group = "root"
 

@@ -24,7 +24,7 @@ FOREIGN = {
 
 
 class Adopted(Host):
-    """A host on which another installer created a scheduler at the paths of the file set."""
+    """Provide a host with a scheduler of another installer at the paths of the file set."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -115,7 +115,7 @@ def test_absent_keeps_a_scheduler_that_was_rolled_back(host: Adopted) -> None:
 
 
 def test_absent_keeps_changes_after_a_rollback(host: Adopted) -> None:
-    """Another installer can change its files after the rollback. They are still its files."""
+    """If another installer changes its files after the rollback, the files still belong to it."""
     host.change(1)
     host.run("recalled")
     host.run("live", attempt="roll back")
@@ -156,7 +156,7 @@ def test_target_of_a_replaced_link_is_not_changed(host: Adopted) -> None:
 
 
 def test_small_program_is_not_written_through_the_link(host: Adopted) -> None:
-    """The program of another installer can be a script. A rollback restores it."""
+    """The program of another installer can be a script. A rollback restores the script."""
     host.change(1)
     assert (host.bin / "app").is_symlink()
     host.run("recalled")

@@ -30,7 +30,7 @@ def rights(path: Path) -> tuple[int, int]:
 
 
 class WalkThrough(Host):
-    """A host with a scheduler that another installer created. Its directories belong to a user."""
+    """Provide a host with a scheduler of another installer, whose directories belong to a user."""
 
     def __init__(self, root: Path, *, running: bool = True) -> None:
         super().__init__(root)
@@ -101,7 +101,7 @@ def test_failed_roll_restores_the_owners(walk_through: WalkThrough) -> None:
 
 @pytest.mark.parametrize("running", [True, False])
 def test_removal_restores_the_owners(tmp_path: Path, running: bool) -> None:
-    """This also applies to a first deployment on a host without a scheduler."""
+    """The role also takes directories in a first deployment, on a host without a scheduler."""
     walk_through = WalkThrough(tmp_path, running=running)
     walk_through.adopt(ownership=True)
     assert walk_through.owned == OURS

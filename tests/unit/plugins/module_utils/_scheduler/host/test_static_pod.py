@@ -1,4 +1,4 @@
-"""Test the replacement of a static pod by the unit, and the rollback."""
+"""Test that the unit replaces a static pod, and the rollback."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ OTHER_SCOPE = (
 
 
 class Kubelet(Host):
-    """A host whose scheduler is a static pod."""
+    """Provide a host whose scheduler is a static pod."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -209,7 +209,7 @@ def test_unit_replaces_the_pod_and_rollback_restores_it(host: Kubelet) -> None:
     assert not host.systemd.unit.exists()
     assert not (host.bin / "app").is_symlink()
     assert host.run("live")["changed"] is False
-    # After the rollback, the next run replaces the pod by the unit again.
+    # After the rollback, the next run replaces the pod with the unit again.
     host.stage()
     host.run("live", attempt="3")
     assert (host.manifest.exists(), host.runs, host.systemd.state["ActiveState"]) == (

@@ -16,7 +16,7 @@ from tests.support.host import FakeProc
 
 
 class Runner:
-    """A runner that records each command, and returns the same output for all commands."""
+    """Record each command, and return the same output for all commands."""
 
     def __init__(self, code: int = 0, out: str = "", err: str = "") -> None:
         self.output = (code, out, err)

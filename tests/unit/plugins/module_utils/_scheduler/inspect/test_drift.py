@@ -55,7 +55,7 @@ ME = "root"
 
 
 class Cluster(Host):
-    """A host with the complete file set of a scheduler."""
+    """Provide a host with the complete file set of a scheduler."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -662,7 +662,10 @@ def test_settings_in_use_that_differ_are_drift_of_the_process(host: Cluster) -> 
 
 
 class SecretCluster(Cluster):
-    """A host whose configuration contains a secret, which only the option `secrets` contains."""
+    """Provide a host whose configuration contains a secret.
+
+    Only the option `secrets` contains the secret.
+    """
 
     secret = "keyData: marker\n"
 

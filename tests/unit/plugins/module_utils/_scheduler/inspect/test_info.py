@@ -52,7 +52,7 @@ SERVING = [
 
 
 class Master(Host):
-    """A host with a scheduler that serves requests and takes part in the election."""
+    """Provide a host with a scheduler that serves requests and takes part in the election."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -713,7 +713,10 @@ def test_settings_that_the_client_is_denied_are_not_checked(master: Master) -> N
 def test_foreign_kubeconfig_is_read_with_the_permissions_of_its_process(
     master: Master, shared_path: Path
 ) -> None:
-    """The walk-through copies the kubeconfig as k8s. It is no reason to reject the adoption."""
+    """The walk-through copies the kubeconfig as k8s.
+
+    The owner of the kubeconfig is no reason to reject the adoption.
+    """
     theirs = shared_path / "their.kubeconfig"
     theirs.write_bytes(master.kubeconfig.read_bytes())
     theirs.chmod(0o600)

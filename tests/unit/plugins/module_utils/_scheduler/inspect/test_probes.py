@@ -83,7 +83,10 @@ def make_process(tmp_path: Path, **given: Any) -> ProbedProcess:
 
 
 class World:
-    """A scheduler and its apiserver, as one server. By default, each read renews the lease."""
+    """Provide a scheduler and its apiserver as one server.
+
+    By default, each read renews the lease.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.ca = Ca()
@@ -340,7 +343,7 @@ def test_process_with_plain_http_is_probed_over_http(tmp_path: Path) -> None:
 def test_slow_http_port_ends_the_probe_at_the_deadline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One byte per interval held such a probe without an end."""
+    """A server that sent one byte per interval once blocked such a probe forever."""
     monkeypatch.setattr(probes, "PROBE_TIMEOUT_S", 0.3)
 
     def drip(stream: Any) -> None:
