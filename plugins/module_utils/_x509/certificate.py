@@ -122,7 +122,7 @@ def read_fields(certificate: x509.Certificate) -> CertificateFields | None:
             "path_length": basic.path_length if basic else None,
             "name_constraints": _read_name_constraints(certificate),
             "digest": _read_digest(certificate),
-            "issuer": _describe(certificate, lambda: certificate.issuer, _ISSUER),
+            "issuer": describe_issuer(certificate),
         }
     except LIBRARY_ERRORS:
         return None
@@ -131,6 +131,11 @@ def read_fields(certificate: x509.Certificate) -> CertificateFields | None:
 def describe_subject(certificate: x509.Certificate) -> dict[str, t.Any]:
     """Return the subject like `describe_name`. Raises the errors of the library."""
     return _describe(certificate, lambda: certificate.subject, _SUBJECT)
+
+
+def describe_issuer(certificate: x509.Certificate) -> dict[str, t.Any]:
+    """Return the issuer like `describe_name`. Raises the errors of the library."""
+    return _describe(certificate, lambda: certificate.issuer, _ISSUER)
 
 
 def _describe(

@@ -21,6 +21,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils import _duration
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
     CertificateFields,
     Chain,
+    describe_issuer,
     describe_subject,
     find_extension,
     read_fields,
@@ -133,7 +134,7 @@ def check_issuer(
     If `issuer` is None, the certificate must be self-signed.
     """
     parent = certificate if issuer is None else issuer
-    if certificate.issuer != parent.subject:
+    if describe_issuer(certificate) != describe_subject(parent):
         return []  # compare_fields reports the issuer.
     if not has_valid_signature(certificate, public):
         return ["the signature is not from the current key of the CA"]
