@@ -9,19 +9,19 @@ from __future__ import annotations
 import typing as t
 
 from ansible.errors import AnsibleActionFail
-from ansible.plugins.action import ActionBase
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import PlanError
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
     _arguments,
     _module_arguments,
     _results,
 )
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._host_action import HostAction
 
 Vars = dict[str, t.Any]
 MONITORING_RESULT_KEYS = ("files",)
 
 
-class ActionModule(ActionBase):
+class ActionModule(HostAction):
     """Run scheduler_monitoring once on a Prometheus host. No later step reads the result."""
 
     TRANSFERS_FILES = False
@@ -36,6 +36,5 @@ class ActionModule(ActionBase):
         except PlanError as error:
             raise AnsibleActionFail(str(error)) from None
         _arguments.discard(self._task)
-        module_result = self._execute_module(module_args=arguments, task_vars=task_vars)
-        kept = _results.filter_result(module_result, MONITORING_RESULT_KEYS)
+        kept = self.run_module(arguments, task_vars, MONITORING_RESULT_KEYS)
         return result | kept | _results.interpreter_facts(self)
