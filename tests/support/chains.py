@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import encode_public_key
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import LIBRARY_ERRORS
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
@@ -152,7 +153,7 @@ class Entity(NamedTuple):
         """The certificate; None if the library cannot load it."""
         try:
             return self.certificate
-        except ValueError:
+        except LIBRARY_ERRORS:
             return None
 
 

@@ -23,7 +23,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificat
     read_public_key,
     read_validity,
 )
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import LIBRARY_ERRORS
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import DAMAGE_ERRORS
 
 with contextlib.suppress(ImportError):
     from cryptography import x509
@@ -135,7 +135,7 @@ def parse_chain_certificate(certificate: x509.Certificate) -> ChainCertificate:
         raise
     except der.DerError as error:
         raise UnusableError(f"is malformed: {error}") from None
-    except LIBRARY_ERRORS:
+    except DAMAGE_ERRORS:
         raise UnusableError("is malformed") from None
 
 

@@ -46,6 +46,8 @@ try:
     )
 except ImportError:
     CRYPTOGRAPHY_TRACEBACK = traceback.format_exc()
+DAMAGE_ERRORS: tuple[type[Exception], ...] = (*LIBRARY_ERRORS, LookupError)
+"""The errors of the library and of the module `der` for damaged data."""
 
 
 def describe_missing_cryptography(place: str = "") -> str | None:

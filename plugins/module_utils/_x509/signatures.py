@@ -15,7 +15,10 @@ import contextlib
 import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import der
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import LIBRARY_ERRORS
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import (
+    DAMAGE_ERRORS,
+    LIBRARY_ERRORS,
+)
 
 with contextlib.suppress(ImportError):
     from cryptography.hazmat.primitives import hashes, serialization
@@ -61,7 +64,7 @@ def read_signature_algorithm(signed: t.Any) -> SignatureAlgorithm | None:
         name = der.read_oid(oid)
         if name == _PSS:
             return _read_pss(parameters)
-    except LIBRARY_ERRORS:  # DerError is a ValueError.
+    except DAMAGE_ERRORS:  # DerError is a ValueError.
         return None
     if name == _ED25519 and parameters:
         return None

@@ -4,10 +4,14 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from tests.support.chain_cases import CASES
 from tests.support.pki import NOW
+
+FUZZED = ("AD CS", "permitted names", "a required policy", "a UTF-8 name")
 
 
 @pytest.mark.parametrize("title", CASES)
@@ -15,3 +19,18 @@ def test_verdict_is_that_of_kubernetes(title: str) -> None:
     build, accepted, stricter = CASES[title]
     problem = build().decide(NOW)
     assert (problem == "") == accepted or stricter, problem
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("title", FUZZED)
+def test_damaged_certificate_gives_a_reason(title: str) -> None:
+    """One changed byte never causes an exception, and a changed leaf is rejected."""
+    case, choose = CASES[title].build(), random.Random(1)
+    for _round in range(150):
+        encoded = bytearray(case.leaf.encoded)
+        encoded[choose.randrange(len(encoded))] ^= 1 << choose.randrange(8)
+        assert case._replace(leaf=case.leaf._replace(encoded=bytes(encoded))).decide(NOW)
+    for _round in range(150):
+        encoded = bytearray(case.anchors[0].encoded)
+        encoded[choose.randrange(len(encoded))] ^= 1 << choose.randrange(8)
+        case._replace(anchors=[case.anchors[0]._replace(encoded=bytes(encoded))]).decide(NOW)
