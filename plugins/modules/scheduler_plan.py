@@ -117,8 +117,8 @@ options:
     type: str
   before:
     description:
-      - With O(step=status), the name of the registered variable with the result of each member from
-        before the changes.
+      - With O(step=status), the name of a registered variable of the hosts. It contains the result
+        of scheduler_info before any change.
       - With O(step=rotation) and O(step=rollback), the name of the variable with the gathered
         facts, which include the state of the apiservers. Required with O(step=rollback).
     type: str

@@ -63,7 +63,8 @@ def rollback_order(step: Step) -> Vars:
         for name, entry in step.sealed_results("recalled", (_seal.FILESET,), members).items()
         if name in results and name not in scope.lost
     }
-    # A host whose variables are invalid can be rolled back, but has no bound of the handover.
+    # If the variables of a host are invalid, the host can be rolled back, but the plan has no upper
+    # bound of its handover time.
     bound = step.own_result("plans", _seal.PLAN).get("handover", 0)
     changed = [name for name, entry in recalled.items() if entry["changed"]]
     order = rollout.compute_order(results, changed)

@@ -327,7 +327,7 @@ def stat_regular(path: str) -> os.stat_result | None:
 
 
 class Content(t.NamedTuple):
-    """The content of a file, and the status of the same file."""
+    """The content of a file, and its status from the same open file descriptor."""
 
     data: bytes
     status: os.stat_result

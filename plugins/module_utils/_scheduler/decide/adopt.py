@@ -401,7 +401,7 @@ def _reject_static_pod(name: str, unit: t.Mapping[str, t.Any], line: str) -> str
     """Return the error for a static pod that the kubelet would continue to run."""
     return (
         f"{name}: {_describe_source(unit)} runs the scheduler; remove the static pod, or set"
-        f" {line}, so that the role sets it aside when it rolls this host"
+        f" {line} to let the role move the manifest away when the role rolls this host"
     )
 
 

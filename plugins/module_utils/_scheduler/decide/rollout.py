@@ -102,7 +102,7 @@ def _describe_leader(results: MemberResults) -> str:
 
 
 def rollout_rank(result: MemberResult) -> int:
-    """Return UNHEALTHY, STANDBY or LEADER, in rollout order.
+    """Return the class of a member: UNHEALTHY, STANDBY or LEADER. The rollout uses this order.
 
     An unhealthy leader that renews its lease stays last.
     """

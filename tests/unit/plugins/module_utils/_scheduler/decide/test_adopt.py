@@ -430,8 +430,8 @@ def test_static_pod_is_rejected_without_adopt(pid: int) -> None:
         f"m1: the static pod {POD} runs a scheduler that this role did not create, and --v=4 would be lost"
     )
     assert pod == (
-        f"m1: the static pod {POD} runs the scheduler; remove the static pod, or set kube_scheduler_adopt: [static_pod, v],"
-        " so that the role sets it aside when it rolls this host"
+        f"m1: the static pod {POD} runs the scheduler; remove the static pod, or set kube_scheduler_adopt: [static_pod, v]"
+        " to let the role move the manifest away when the role rolls this host"
     )
     assert adopt.list_set_aside_files(comparison["unit"], accept("v")) == []
     for accepted in (ALL, accept("static_pod", "v")):

@@ -713,7 +713,7 @@ def test_settings_that_the_client_is_denied_are_not_checked(master: Master) -> N
 def test_foreign_kubeconfig_is_read_with_the_permissions_of_its_process(
     master: Master, shared_path: Path
 ) -> None:
-    """The walk-through copies the kubeconfig as k8s.
+    """The walk-through copies the kubeconfig as the user k8s.
 
     The owner of the kubeconfig is no reason to reject the adoption.
     """

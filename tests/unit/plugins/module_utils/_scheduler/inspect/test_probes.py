@@ -440,7 +440,7 @@ def test_missing_kubeconfig_fails_the_probe(proc: FakeProc, shared_path: Path) -
 def test_kubeconfig_of_another_user_is_read_with_the_permissions_of_its_process(
     proc: FakeProc, shared_path: Path, theirs: str
 ) -> None:
-    """The walk-through copies the kubeconfig as k8s, to a directory that belongs to k8s."""
+    """The walk-through copies the kubeconfig as the user k8s, to a directory that belongs to k8s."""
     folder = shared_path / "etc"
     folder.mkdir(mode=0o755)
     path = write_kubeconfig(folder / "real" if theirs == "a link" else folder / "kubeconfig")
