@@ -68,7 +68,7 @@ class ActionModule(HostAction):
         )
 
 
-def _validate(result: dict[str, t.Any], host: str) -> facts.FilesetResult:
+def _validate(result: dict[str, t.Any], host: str) -> facts.ReceivedFilesetResult:
     try:
         return facts.validate_fileset_result(result)
     except ProbeError as error:

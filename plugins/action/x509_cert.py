@@ -40,7 +40,6 @@ MODULE = "kube_ha.scheduler.x509_cert"
 _FIRST_RUN_KEYS = ("reasons", "clamped", "not_after_wanted", "warnings", "deprecations")
 
 Arguments = dict[str, t.Any]
-Result = dict[str, t.Any]
 TaskVariables = t.Optional[dict[str, t.Any]]
 
 
@@ -50,9 +49,9 @@ class ActionModule(HostAction):
     _supports_check_mode = True
     _supports_async = False
 
-    def run(self, tmp: str | None = None, task_vars: TaskVariables = None) -> Result:
+    def run(self, tmp: str | None = None, task_vars: TaskVariables = None) -> _results.Result:
         """Run the module on the target; sign between two runs if the CA is on the controller."""
-        result: Result = super().run(tmp, task_vars)
+        result: _results.Result = super().run(tmp, task_vars)
         args: Arguments = dict(self._task.args)
         location = "target" if args.get("state") == "absent" else args.get("ca_on")
         execute = {"controller": self._sign, "external": self._request}.get(
@@ -68,10 +67,10 @@ class ActionModule(HostAction):
         result.pop(CSR_KEY, None)
         return result | _results.interpreter_facts(self)
 
-    def _run_module(self, args: Arguments, task_vars: TaskVariables) -> Result:
+    def _run_module(self, args: Arguments, task_vars: TaskVariables) -> _results.Result:
         return self.run_module(args, task_vars, {*CERTIFICATE_RESULT_KEYS, CSR_KEY}, MODULE)
 
-    def _sign(self, args: Arguments, task_vars: TaskVariables) -> Result:
+    def _sign(self, args: Arguments, task_vars: TaskVariables) -> _results.Result:
         task = prepare_task(args, self._find, read=_vault.reader(self))
         first = self._run_module(task.arguments, task_vars)
         csr = first.get(CSR_KEY)
@@ -85,7 +84,7 @@ class ActionModule(HostAction):
             second["diff"] = {**after, "before": before.get("before")}
         return second | {name: first[name] for name in _FIRST_RUN_KEYS if name in first}
 
-    def _request(self, args: Arguments, task_vars: TaskVariables) -> Result:
+    def _request(self, args: Arguments, task_vars: TaskVariables) -> _results.Result:
         task = prepare_external_task(args, self._find, read=_vault.reader(self))
         result = self._run_module(task.arguments, task_vars)
         if result.get("failed"):
@@ -98,7 +97,7 @@ class ActionModule(HostAction):
         reported = _results.filter_result(result, ("reasons", "awaited", "refused"))
         return {**reported, "failed": True, "msg": error}
 
-    def _report_missing(self, exc: MissingError) -> Result:
+    def _report_missing(self, exc: MissingError) -> _results.Result:
         if not self._task.check_mode:
             return {"failed": True, "msg": str(exc)}
         # If a CA on the target is missing, the module returns the same result.

@@ -83,7 +83,7 @@ def sealed_info(rng: random.Random, name: str) -> dict[str, Any] | None:
 
 def sealed_fileset(rng: random.Random, name: str) -> dict[str, Any] | None:
     """Return a forged result of scheduler_fileset as its action plugin seals it."""
-    raw = forged(rng, facts.FilesetResult)
+    raw = forged(rng, facts.ReceivedFilesetResult)
     raw |= {key: values.any_value(rng) for key in ("kept", "lease")}
     for key in rng.sample(sorted(raw), rng.choice([0, 0, 1, 5])):
         raw[key] = values.any_value(rng)

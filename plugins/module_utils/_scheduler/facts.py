@@ -236,7 +236,7 @@ class Handover(t.TypedDict):
     transitions: int
 
 
-class FilesetResult(t.TypedDict, total=False):
+class ReceivedFilesetResult(t.TypedDict, total=False):
     """The fields of a result of scheduler_fileset on which steps of the controller rely."""
 
     done: list[str]
@@ -264,9 +264,9 @@ def validate_host_result(value: t.Any) -> HostResult:
     return t.cast(HostResult, _validate(value, HostResult, "result"))
 
 
-def validate_fileset_result(value: t.Mapping[str, t.Any]) -> FilesetResult:
+def validate_fileset_result(value: t.Mapping[str, t.Any]) -> ReceivedFilesetResult:
     """Return the known fields that a result of scheduler_fileset contains. Raises ProbeError."""
-    return t.cast(FilesetResult, _validate(value, FilesetResult, "result"))
+    return t.cast(ReceivedFilesetResult, _validate(value, ReceivedFilesetResult, "result"))
 
 
 def _validate(value: t.Any, kind: t.Any, where: str) -> t.Any:

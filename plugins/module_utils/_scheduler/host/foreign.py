@@ -30,7 +30,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.proc import Proc
 
 MAX_FOREIGN_FILE_BYTES = 65536
-MAX_RESULT_BYTES = 1 << 20
+MAX_CHILD_RESULT_BYTES = 1 << 20
 MAX_MEMORY_BYTES = 128 << 20
 """Address space of the child in addition to that of its parent."""
 MAX_CPU_S = 2
@@ -70,7 +70,7 @@ def read_as(proc: Proc, pid: int, path: str, parse: Parse) -> t.Any:
     os.close(writing)
     try:
         # Read one more byte to detect a result that is too long.
-        content, has_ended = read_pipe(reading, MAX_RESULT_BYTES + 1, MAX_CHILD_WALL_S)
+        content, has_ended = read_pipe(reading, MAX_CHILD_RESULT_BYTES + 1, MAX_CHILD_WALL_S)
         return _decode(content) if has_ended else None
     finally:
         os.close(reading)

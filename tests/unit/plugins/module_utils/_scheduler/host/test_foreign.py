@@ -173,7 +173,7 @@ def sleep(_content: bytes) -> Any:
 
 
 def long_result(_content: bytes) -> Any:
-    return "x" * (foreign.MAX_RESULT_BYTES + 1)
+    return "x" * (foreign.MAX_CHILD_RESULT_BYTES + 1)
 
 
 def failure(_content: bytes) -> Any:
