@@ -82,6 +82,7 @@ ANY = {
             (
                 "next_ca_path",
                 "next_ca_privatekey_path",
+                "next_ca_privatekey_passphrase_file",
                 "metrics_ca_path",
                 "metrics_ca_privatekey_path",
                 "metrics_ca_privatekey_passphrase_file",
@@ -823,7 +824,8 @@ def _variables(world: World) -> dict[str, list[Any]]:
             world.at("ca/other-key.pem"),
             world.at("ca/ca.pem"),
         ],
-        "ca_key_passphrase_file": files,
+        # Every text is a valid passphrase, and a plain key needs none.
+        "ca_key_passphrase_file": files[:3],
         "ca_config": files,
         "ca_profile": ["x", Given("x", {"ca_config": world.at("ca/config.json")})],
         "cert_source": [
