@@ -11,6 +11,7 @@ these certificates when it creates them.
 from __future__ import annotations
 
 import ipaddress
+import ssl
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -155,6 +156,17 @@ class Entity(NamedTuple):
             return self.certificate
         except LIBRARY_ERRORS:
             return None
+
+
+def pem_of(entity: Entity) -> str:
+    """Return PEM, also of a certificate that the library cannot load."""
+    return ssl.DER_cert_to_PEM_cert(entity.encoded)
+
+
+def t61_ca() -> Entity:
+    """Return a CA whose name is in T61 and not UTF-8, which the library cannot decode."""
+    usage = key_usage(DIGITAL_SIGNATURE, CERT_SIGN)
+    return make(name("K\u00f6ln".encode("latin-1"), T61), basic(), usage)
 
 
 _HASHES = {"sha1": "1.3.14.3.2.26", "sha256": "2.16.840.1.101.3.4.2.1"}

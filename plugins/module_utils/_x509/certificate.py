@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import der
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import (
+    DAMAGE_ERRORS,
     LIBRARY_ERRORS,
     require_cryptography,
 )
@@ -136,6 +137,33 @@ def describe_subject(certificate: x509.Certificate) -> dict[str, t.Any]:
 def describe_issuer(certificate: x509.Certificate) -> dict[str, t.Any]:
     """Return the issuer like `describe_name`. Raises the errors of the library."""
     return _describe(certificate, lambda: certificate.issuer, _ISSUER)
+
+
+def format_subject(certificate: x509.Certificate) -> str:
+    """Return the subject on one line, in the format of RFC 4514."""
+    return _format(lambda: certificate.subject, lambda: describe_subject(certificate))
+
+
+def format_issuer(certificate: x509.Certificate) -> str:
+    """Return the issuer on one line, in the format of RFC 4514."""
+    return _format(lambda: certificate.issuer, lambda: describe_issuer(certificate))
+
+
+def _format(
+    read_name: t.Callable[[], x509.Name], describe: t.Callable[[], dict[str, t.Any]]
+) -> str:
+    with contextlib.suppress(*LIBRARY_ERRORS):
+        return read_name().rfc4514_string()
+    try:
+        name = describe()
+    except DAMAGE_ERRORS:
+        return "unreadable"
+    parts = [
+        f"{key}={value}"
+        for key, values in name.items()
+        for value in (values if isinstance(values, list) else [values])
+    ]
+    return ",".join(reversed(parts))  # RFC 4514 begins with the last attribute.
 
 
 def _describe(

@@ -35,6 +35,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.text 
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
     compute_fingerprint,
+    format_issuer,
+    format_subject,
     parse_certificates,
     read_identity,
     serialize_certificate,
@@ -430,8 +432,8 @@ def format_certificate_table(
 
 
 def _format_ca_row(path: str, certificate: t.Any, now: datetime.datetime) -> tuple[str, ...]:
-    subject = certificate.subject.rfc4514_string()
-    issuer = certificate.issuer.rfc4514_string()
+    subject = format_subject(certificate)
+    issuer = format_issuer(certificate)
     return (
         "controller",
         path,

@@ -25,6 +25,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host.
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
     compute_fingerprint,
+    format_issuer,
+    format_subject,
     parse_certificates,
     read_fields,
     read_identity,
@@ -90,8 +92,8 @@ def _describe(
     return facts.HostCertificate(
         path=path,
         use=use,
-        subject=certificate.subject.rfc4514_string(),
-        issuer=certificate.issuer.rfc4514_string(),
+        subject=format_subject(certificate),
+        issuer=format_issuer(certificate),
         usages=[*fields["extended_key_usage"], *(fields["key_usage"] if fields["is_ca"] else [])],
         not_after=identity["not_after"],
         fingerprint_sha256=identity["fingerprint_sha256"],

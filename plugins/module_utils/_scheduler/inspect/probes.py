@@ -96,6 +96,7 @@ def describe_certificate(pem: str) -> facts.Certificate:
         raise ProbeError(f"the certificate cannot be read: {problem}")
     # This import takes longer than a whole query without probes.
     from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (  # noqa: PLC0415
+        format_subject,
         parse_certificates,
         read_identity,
         read_validity,
@@ -112,7 +113,7 @@ def describe_certificate(pem: str) -> facts.Certificate:
     return t.cast(
         facts.Certificate,
         {
-            "subject": certificate.subject.rfc4514_string(),
+            "subject": format_subject(certificate),
             "valid": begins <= now < ends,
             **read_identity(certificate, now),
         },

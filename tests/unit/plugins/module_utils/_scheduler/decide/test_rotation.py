@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificat
     parse_certificates,
 )
 
+from tests.support import chains
 from tests.support.host import RESULT
 from tests.support.pki import NOW, Ca, spare
 from tests.unit.plugins.module_utils._scheduler.decide.test_variable_rules import settings
@@ -434,6 +436,14 @@ def test_certificate_table_lists_all_files() -> None:
     assert rotation.format_certificate_table({"m1": one}, BOTH, v, NOW)[3].endswith(" served")
     one["probes"] = None
     assert rotation.format_certificate_table({"m1": one}, BOTH, v, NOW)[3].endswith(" -")
+
+
+def test_certificate_table_shows_a_ca_that_the_library_cannot_decode() -> None:
+    v = settings(ca_cert="/ca.pem", new_ca_cert="/next.pem", new_ca_key="/k.pem")
+    authorities = dataclasses.replace(BOTH, previous=chains.pem_of(chains.t61_ca()))
+    line = rotation.format_certificate_table({}, authorities, v, NOW)[1]
+    assert "CN=K\u00f6ln" in line
+    assert "itself" in line
 
 
 def test_remaining_certificate_fails_the_rotation() -> None:

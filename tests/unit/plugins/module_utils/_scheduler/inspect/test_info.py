@@ -24,6 +24,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.host 
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspect import (
     apiservers,
+    certificates,
     host_facts,
     info,
     lease_observation,
@@ -34,6 +35,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec import INFO_SPEC
 
+from tests.support import chains
 from tests.support.apiserver import Server, answer, kubeconfig, lease, refused_port
 from tests.support.fake_module import FakeModule, filled
 from tests.support.host import UNIT_NAME, Host
@@ -803,3 +805,20 @@ def test_directories_that_another_user_owns_are_unsafe(master: Master) -> None:
                 "can_take": True,
             }
         ]
+
+
+def test_certificates_of_a_ca_that_the_library_cannot_decode_are_described(
+    master: Master,
+) -> None:
+    ca = chains.t61_ca()
+    path, trusting = (master.kubeconfig.with_name(name) for name in ("cert.pem", "trusting"))
+    path.write_text(chains.pem_of(chains.make("scheduler", issuer=ca, number=9)))
+    trusting.write_bytes(
+        kubeconfig(["https://192.0.2.1:6443"], ca=chains.pem_of(ca), user={"token": "t"})
+    )
+    result = certificates.describe_host_certificates(str(path), str(trusting), chains.pem_of(ca))
+    assert [(file["use"], file["subject"], file["issuer"]) for file in result] == [
+        ("pair", "CN=scheduler", "CN=K\u00f6ln"),
+        ("trust", "CN=K\u00f6ln", "CN=K\u00f6ln"),
+    ]
+    assert all(file["signed_by"] for file in result)

@@ -38,6 +38,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.inspe
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names import CHECK_NAMES
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.versions import Serving
 
+from tests.support import chains
 from tests.support.apiserver import Server, answer, kubeconfig, lease, status
 from tests.support.fake_module import one_line
 from tests.support.host import FakeProc
@@ -394,6 +395,11 @@ def test_invalid_certificate_fails_the_probe() -> None:
         )
     with pytest.raises(ProbeError, match="the certificate cannot be parsed; replace it"):
         probes.describe_certificate("\u2603")
+
+
+def test_certificate_with_a_name_that_the_library_cannot_decode_is_described() -> None:
+    pem = chains.pem_of(chains.t61_ca())
+    assert probes.describe_certificate(pem)["subject"] == "CN=K\u00f6ln"
 
 
 # --- The kubeconfig that root uses
