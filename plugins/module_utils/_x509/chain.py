@@ -50,7 +50,8 @@ def find_chain_problem(
 
     The text completes "the certificate …". Kubernetes trusts the anchors, and ignores those that it
     cannot parse. It must accept the certificate for each of the usages, which are the names in
-    `USAGES`. If no anchor signed the certificate, the result is `UNTRUSTED`.
+    `USAGES`. Without usages, extended key usages are not checked. If no anchor signed the
+    certificate, the result is `UNTRUSTED`.
     """
     try:
         parsed = parse_chain_certificate(leaf)
@@ -157,7 +158,7 @@ class _Search:
         chains = [[leaf]] if is_anchor else list(self._extend([leaf]))
         if not chains:
             return next(iter(self.reasons), UNTRUSTED)
-        for usage in usages:
+        for usage in usages or [None]:
             problems = [_check_chain(chain, usage) for chain in chains]
             if "" not in problems:
                 return problems[0]
@@ -225,11 +226,11 @@ def _check_length(parent: ChainCertificate, chain: _Chain) -> str:
     return ""
 
 
-def _check_chain(chain: _Chain, usage: str) -> str:
+def _check_chain(chain: _Chain, usage: str | None) -> str:
     """Return why the limits of the CAs in a chain forbid the certificate for a usage."""
     if any(entry.requires_policy for entry in chain[:-1]):
         return "has a chain with requireExplicitPolicy, which this collection does not evaluate"
-    if not all(entry.allows(usage) for entry in chain):
+    if usage is not None and not all(entry.allows(usage) for entry in chain):
         name = next(name for name, oid in USAGES.items() if oid == usage)
         which = "it" if not chain[0].allows(usage) else "a CA of its chain"
         return f"cannot be used for {name}: the extendedKeyUsage of {which} lacks {name}"

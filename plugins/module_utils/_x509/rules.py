@@ -166,7 +166,8 @@ def check_chain(
     """
     leaf, *intermediates = (entry for entry in chain if entry is not None)
     usages = (read_fields(leaf) or {}).get("extended_key_usage")
-    required = [usage for usage in REQUIRED_USAGES if not usages or usage in usages]
+    allows_all = not usages or "anyExtendedKeyUsage" in usages
+    required = [usage for usage in REQUIRED_USAGES if allows_all or usage in usages]
     problem = find_chain_problem(
         leaf, intermediates, anchors, now, required, check_leaf_validity=False
     )

@@ -18,6 +18,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.provided i
     check_provided_pair,
     read_subject,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.rules import check_chain
 
 from tests.support import chain_cases, chains
 from tests.support.fake_module import one_line
@@ -103,6 +104,15 @@ def test_chain_that_kubernetes_rejects_is_rejected(
     own, anchor = chain_of(*extensions)
     [line] = refused(ca, own, ca_pem=anchor)
     assert words in line
+
+
+@pytest.mark.parametrize("usages", [["anyExtendedKeyUsage"], ["codeSigning"]])
+def test_chain_is_checked_for_each_extended_key_usage(usages: list[str]) -> None:
+    limits = {"permitted": ["DNS:example.org"]}
+    parent = Ca(key=spare("ECC", number=8), name_constraints=limits)
+    own = certificate(KEY, parent.authority, **FIT, extended_key_usage=usages)
+    [problem] = check_chain([own], [parent.certificate], "the CA", NOW)
+    assert "violates the name constraints" in problem.reason
 
 
 @pytest.mark.parametrize(
