@@ -183,7 +183,7 @@ def check_chain(
 def is_damaged(certificate: x509.Certificate) -> bool:
     """Whether a self-signed certificate has an invalid signature of an accepted algorithm."""
     authority_identifier, identifier = _read_key_identifiers(certificate)
-    self_issued = certificate.issuer == certificate.subject
+    self_issued = describe_issuer(certificate) == describe_subject(certificate)
     return (
         self_issued
         and authority_identifier in (None, identifier)

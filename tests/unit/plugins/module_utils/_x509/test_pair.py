@@ -45,7 +45,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 
 from tests.support import chains
-from tests.support.chain_cases import root
+from tests.support.chain_cases import middle, root
 from tests.support.fake_module import killed_at, one_line
 from tests.support.pki import NOW, Ca, Host, certificate, spare, write_profiles
 
@@ -527,6 +527,9 @@ FIT_CAS: dict[str, Any] = {
     "serial number 0": lambda: root(serial=0),
     "RSASSA-PSS": lambda: root(key=spare("RSA"), salt=32),
     "a long serial number": lambda: root(serial=1 << 200),
+    "an issuer in T61": lambda: middle(chains.t61_ca()),
+    "a PrintableString": lambda: root(subject=chains.name("root", chains.PRINTABLE)),
+    "a BMPString": lambda: root(subject=chains.name("root".encode("utf-16-be"), chains.BMP)),
 }
 
 
