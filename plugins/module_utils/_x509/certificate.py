@@ -172,10 +172,24 @@ def _describe(
     try:
         return describe_name(read_name())
     except LIBRARY_ERRORS:  # The library rejects T61 that is not UTF-8.
-        encoded = certificate.public_bytes(serialization.Encoding.DER)
-        tbs = der.read_single(encoded, der.SEQUENCE).children()[0]
-        fields = [field for field in tbs.children() if field.tag in (der.INTEGER, der.SEQUENCE)]
-        return describe_encoded_name(fields[position].encoded)
+        return describe_encoded_name(_encode_name(certificate, position))
+
+
+def encode_subject(certificate: x509.Certificate) -> bytes:
+    """Return the subject in the DER of the certificate."""
+    return _encode_name(certificate, _SUBJECT)
+
+
+def encode_issuer(certificate: x509.Certificate) -> bytes:
+    """Return the issuer in the DER of the certificate."""
+    return _encode_name(certificate, _ISSUER)
+
+
+def _encode_name(certificate: x509.Certificate, position: int) -> bytes:
+    encoded = certificate.public_bytes(serialization.Encoding.DER)
+    tbs = der.read_single(encoded, der.SEQUENCE).children()[0]
+    fields = [field for field in tbs.children() if field.tag in (der.INTEGER, der.SEQUENCE)]
+    return fields[position].encoded
 
 
 def _read_digest(certificate: x509.Certificate) -> str | None:

@@ -23,6 +23,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificat
     Chain,
     describe_issuer,
     describe_subject,
+    encode_issuer,
+    encode_subject,
     find_extension,
     read_fields,
     read_public_key,
@@ -136,6 +138,9 @@ def check_issuer(
     parent = certificate if issuer is None else issuer
     if describe_issuer(certificate) != describe_subject(parent):
         return []  # compare_fields reports the issuer.
+    if encode_issuer(certificate) != encode_subject(parent):
+        # Kubernetes compares the bytes. This collection issues with the encoding of the CA.
+        return ["the issuer is encoded differently from the subject of the CA"]
     if not has_valid_signature(certificate, public):
         return ["the signature is not from the current key of the CA"]
     authority_identifier = _read_key_identifiers(certificate)[0]

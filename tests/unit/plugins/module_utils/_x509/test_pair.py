@@ -542,6 +542,16 @@ def test_ca_that_kubernetes_accepts_can_sign(host: Host, ca: Ca, case: str) -> N
     assert host.run()["changed"] is False
 
 
+def test_ca_that_encodes_its_subject_differently_issues_again(host: Host, ca: Ca) -> None:
+    for tag in (chains.UTF8, chains.PRINTABLE):
+        made = root(subject=chains.name("root", tag))
+        ca.key, ca.certificate = made.key, made.certificate
+        ca.write()
+        result = host.run()
+    assert result["reasons"] == ["the issuer is encoded differently from the subject of the CA"]
+    assert host.run()["changed"] is False
+
+
 def test_ca_with_a_name_that_the_library_cannot_read_is_rejected(host: Host, ca: Ca) -> None:
     made = root(subject=chains.name("K\u00f6ln".encode("latin-1"), chains.T61))
     ca.key, ca.certificate = made.key, made.certificate
