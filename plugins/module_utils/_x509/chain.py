@@ -158,7 +158,8 @@ class _Search:
         chains = [[leaf]] if is_anchor else list(self._extend([leaf]))
         if not chains:
             return next(iter(self.reasons), UNTRUSTED)
-        for usage in usages or [None]:
+        limits: list[str | None] = [*usages]
+        for usage in limits or [None]:
             problems = [_check_chain(chain, usage) for chain in chains]
             if "" not in problems:
                 return problems[0]

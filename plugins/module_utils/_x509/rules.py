@@ -170,7 +170,7 @@ def check_chain(
     validity and the usages of the certificate itself are those of `check_use`.
     """
     leaf, *intermediates = (entry for entry in chain if entry is not None)
-    usages = (read_fields(leaf) or {}).get("extended_key_usage")
+    usages = (read_fields(leaf) or {}).get("extended_key_usage", [])
     allows_all = not usages or "anyExtendedKeyUsage" in usages
     required = [usage for usage in REQUIRED_USAGES if allows_all or usage in usages]
     problem = find_chain_problem(
