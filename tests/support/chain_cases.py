@@ -17,7 +17,10 @@ from typing import Any, NamedTuple
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.chain import (
     find_chain_problem,
 )
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.support import chains
 from tests.support.chains import (
     ANY,
     BMP,
@@ -51,6 +54,19 @@ CA_USAGE = key_usage(DIGITAL_SIGNATURE, CERT_SIGN, CRL_SIGN)
 LEAF_USAGE = key_usage(DIGITAL_SIGNATURE)
 CA = (basic(), CA_USAGE)
 BOTH = extended(CLIENT, SERVER)
+# Primes of 500 bits, because the library generates no RSA key of less than 1024 bits.
+SHORT_PRIMES = (
+    int(
+        "e1270ae703c68ddf29706a67dd63d6ad00912445908be4119c2a9a1a6c6fd61a1cf6eb1141070c7e"
+        "76027fd063b1540799bbda15a27cf6cbef91ff0fee157",
+        16,
+    ),
+    int(
+        "fdf58a42997ccc53277ce16be4a7764630d6f65b11cee49529101ad7d86e4fc67c3566b10c240a9f"
+        "1507c354c3a04d26e590a336404927e5bcd5d3a8dda13",
+        16,
+    ),
+)
 
 
 class Case(NamedTuple):
@@ -178,6 +194,39 @@ def rsa_root(**more: Any) -> Entity:
 def pss_chain(digest: str, salt: int) -> Case:
     anchor = rsa_root(digest=digest, salt=salt)
     return Case(leaf(anchor, digest=digest, salt=salt), [], [anchor])
+
+
+def raw_rsa(primes: tuple[int, int], exponent: int) -> Case:
+    """Return a leaf below an intermediate CA with an RSA key."""
+    key = chains.RawRsa.of(*primes, exponent)
+    return through(key=key, key_info=key.key_info)
+
+
+def usual_primes() -> tuple[int, int]:
+    numbers = spare("RSA").private_numbers()
+    return numbers.p, numbers.q
+
+
+def curve(name: type[ec.EllipticCurve]) -> Case:
+    return below(root(key=ec.generate_private_key(name())))
+
+
+def compressed() -> Case:
+    """Return a leaf below a CA whose ECC key is a compressed point."""
+    point = (
+        spare("ECC")
+        .public_key()
+        .public_bytes(serialization.Encoding.X962, serialization.PublicFormat.CompressedPoint)
+    )
+    algorithm = sequence(chains.oid("1.2.840.10045.2.1"), chains.oid("1.2.840.10045.3.1.7"))
+    return below(root(key_info=sequence(algorithm, tlv(3, b"\0", point))))
+
+
+def rsa_encoding(*parameters: bytes, kind: int = 1) -> Case:
+    """Return a leaf below a CA whose RSA key has other parameters or another type."""
+    numbers = spare("RSA").public_key().public_numbers()
+    key = sequence(integer(numbers.n), integer(numbers.e))
+    return below(rsa_root(key_info=chains.rsa_key_info(key, *parameters, kind=kind)))
 
 
 def kubeadm(serial: int) -> Case:
@@ -340,6 +389,19 @@ CASES: dict[str, Verdict] = {
     ),
     "a spoiled signature": Verdict(lambda: leaf_with(spoiled=True), False),
     "a spoiled signature of the root": Verdict(lambda: below(root(spoiled=True)), True),
+    # --- public keys
+    "P-224": Verdict(lambda: curve(ec.SECP224R1), True),
+    "a Brainpool curve": Verdict(lambda: curve(ec.BrainpoolP256R1), False),
+    "a curve of Koblitz": Verdict(lambda: curve(ec.SECP256K1), False),
+    "a compressed point": Verdict(compressed, False),
+    "an RSA key without parameters": Verdict(lambda: rsa_encoding(b""), False),
+    "an RSA key limited to RSASSA-PSS": Verdict(lambda: rsa_encoding(b"", kind=10), False),
+    "an RSA key of 1000 bits": Verdict(lambda: raw_rsa(SHORT_PRIMES, 65537), False),
+    "an RSA key with a usual exponent": Verdict(lambda: raw_rsa(usual_primes(), 65537), True),
+    "an RSA key with an exponent of 33 bits": Verdict(
+        lambda: raw_rsa(usual_primes(), (1 << 32) + 15), False
+    ),
+    "an RSA key with a short exponent": Verdict(lambda: raw_rsa(usual_primes(), 17), True),
     # --- trust
     "another CA of the same name": Verdict(lambda: Case(leaf(root()), [], [root(number=5)]), False),
     "a missing intermediate CA": Verdict(lambda: through()._replace(intermediates=[]), False),

@@ -10,6 +10,7 @@ these certificates when it creates them.
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import ssl
 from collections.abc import Sequence
@@ -189,8 +190,41 @@ def pss_algorithm(digest: str, salt: int, inner: str | None = None) -> bytes:
     )
 
 
+class RawRsa(NamedTuple):
+    """An RSA key with parts that the library does not sign with."""
+
+    modulus: int
+    exponent: int
+    secret: int
+
+    @classmethod
+    def of(cls, first: int, second: int, exponent: int) -> RawRsa:
+        """Return the key of two primes."""
+        return cls(first * second, exponent, pow(exponent, -1, (first - 1) * (second - 1)))
+
+    @property
+    def key_info(self) -> bytes:
+        return rsa_key_info(sequence(integer(self.modulus), integer(self.exponent)))
+
+    def sign(self, content: bytes) -> bytes:
+        """Return the signature with PKCS #1 v1.5 and SHA-256."""
+        size = (self.modulus.bit_length() + 7) // 8
+        algorithm = sequence(oid(_HASHES["sha256"]), tlv(5))
+        info = sequence(algorithm, tlv(4, hashlib.sha256(content).digest()))
+        padded = b"\0\1" + b"\xff" * (size - len(info) - 3) + b"\0" + info
+        return pow(int.from_bytes(padded, "big"), self.secret, self.modulus).to_bytes(size, "big")
+
+
+def rsa_key_info(key: bytes, *parameters: bytes, kind: int = 1) -> bytes:
+    """Return subjectPublicKeyInfo of an RSA key, by default with the parameters NULL."""
+    algorithm = sequence(oid(f"1.2.840.113549.1.1.{kind}"), *(parameters or (tlv(5),)))
+    return sequence(algorithm, tlv(3, b"\0", key))
+
+
 def sign(key: Any, content: bytes, algorithm: bytes, digest: str, salt: int | None) -> bytes:
     function = getattr(hashes, digest.upper())()
+    if isinstance(key, RawRsa):
+        return key.sign(content)
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return key.sign(content)
     if isinstance(key, ec.EllipticCurvePrivateKey):
@@ -203,7 +237,7 @@ def sign(key: Any, content: bytes, algorithm: bytes, digest: str, salt: int | No
 def algorithm_of(key: Any, digest: str, salt: int | None) -> bytes:
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return sequence(oid("1.3.101.112"))
-    if isinstance(key, rsa.RSAPrivateKey):
+    if isinstance(key, (rsa.RSAPrivateKey, RawRsa)):
         if salt is not None:
             return pss_algorithm(digest, salt)
         return sequence(oid(f"1.2.840.113549.1.1.{_RSA[digest]}"), tlv(5))
@@ -216,6 +250,7 @@ def make(  # noqa: PLR0913
     issuer: Entity | None = None,
     issuer_name: bytes | None = None,
     key: Any = None,
+    key_info: bytes = b"",
     number: int = 0,
     serial: int = 1000,
     version: int = 3,
@@ -228,6 +263,7 @@ def make(  # noqa: PLR0913
     """Create a certificate, self-signed without an issuer.
 
     `number` selects one of the ECC keys that tests share. With a `salt`, RSA signs with PSS.
+    `key_info` replaces the field subjectPublicKeyInfo.
     """
     key = key or spare("ECC", number=number)
     subject = name(subject) if isinstance(subject, str) else subject
@@ -240,7 +276,7 @@ def make(  # noqa: PLR0913
         issuer_name or (issuer.subject if issuer else subject),
         sequence(moment(NOW + begin), moment(NOW + end)),
         subject,
-        encode_public_key(key.public_key()),
+        key_info or encode_public_key(key.public_key()),
         tlv(0xA3, sequence(*extensions)) if extensions else b"",
     )
     signature = sign(signer, tbs, algorithm, digest, salt)

@@ -18,11 +18,15 @@ import typing as t
 from datetime import datetime
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import name_constraints
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
+    encode_subject,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.chain_certificate import (
     ChainCertificate,
     UnusableError,
     parse_chain_certificate,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import DAMAGE_ERRORS
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.signatures import (
     has_valid_signature,
 )
@@ -49,7 +53,7 @@ def find_chain_problem(
     """Return why Kubernetes rejects a certificate; "" if it accepts it.
 
     The text completes "the certificate …". Kubernetes trusts the anchors, and ignores those that it
-    cannot parse. It must accept the certificate for each of the usages, which are the names in
+    cannot use. It must accept the certificate for each of the usages, which are the names in
     `USAGES`. Without usages, extended key usages are not checked. If no anchor signed the
     certificate, the result is `UNTRUSTED`.
     """
@@ -62,7 +66,11 @@ def find_chain_problem(
     if invalid:
         return invalid
     search = _Search(known, list(_parse_usable(anchors)), now)
-    return search.find_problem(parsed, [USAGES[usage] for usage in usages])
+    problem = search.find_problem(parsed, [USAGES[usage] for usage in usages])
+    if problem == UNTRUSTED:
+        issuers = {entry.issuer for entry in (parsed, *known)}
+        return next(filter(None, (_explain_anchor(entry, issuers) for entry in anchors)), problem)
+    return problem
 
 
 def _parse_intermediate(certificate: x509.Certificate) -> ChainCertificate:
@@ -70,6 +78,17 @@ def _parse_intermediate(certificate: x509.Certificate) -> ChainCertificate:
         return parse_chain_certificate(certificate)
     except UnusableError as error:
         raise UnusableError(f"comes with an intermediate certificate that {error}") from None
+
+
+def _explain_anchor(anchor: x509.Certificate, issuers: t.Collection[bytes]) -> str:
+    """Return why an anchor that is one of the issuers cannot be used; "" if it can."""
+    try:
+        parse_chain_certificate(anchor)
+    except UnusableError as error:
+        with contextlib.suppress(*DAMAGE_ERRORS):
+            if encode_subject(anchor) in issuers:
+                return f"leads to a CA that {error}"
+    return ""
 
 
 def _parse_usable(certificates: t.Iterable[x509.Certificate]) -> t.Iterator[ChainCertificate]:
@@ -181,7 +200,7 @@ class _Search:
         if self.checks > _MAX_SIGNATURE_CHECKS:
             self.reasons.append("comes with too many possible chains")
             return False
-        if parent.public_key is None or any(_is_repeated(parent, entry) for entry in chain):
+        if any(_is_repeated(parent, entry) for entry in chain):
             return False
         problem = _find_unfitness(parent, is_anchor=is_anchor)
         if not problem and not has_valid_signature(chain[-1].certificate, parent.public_key):

@@ -12,7 +12,6 @@ Kubernetes uses the package crypto/x509 of Go. The functions reject what that pa
 from __future__ import annotations
 
 import contextlib
-import functools
 import re
 import typing as t
 from dataclasses import dataclass
@@ -22,6 +21,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import der
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
     read_public_key,
     read_validity,
+)
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.key_info import (
+    find_key_problem,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import DAMAGE_ERRORS
 
@@ -81,7 +83,7 @@ _TEXT_CHECKS: dict[int, t.Callable[[bytes], bool]] = {
 
 
 class UnusableError(ValueError):
-    """Kubernetes cannot parse the certificate; the message completes "the certificate …"."""
+    """Kubernetes cannot use the certificate; the message completes "the certificate …"."""
 
 
 class _Extension(t.NamedTuple):
@@ -103,6 +105,7 @@ class ChainCertificate:
     issuer: bytes
     subject: bytes
     key_info: bytes
+    public_key: t.Any
     not_before: datetime
     not_after: datetime
     is_ca: bool | None = None  # None without basicConstraints
@@ -117,18 +120,13 @@ class ChainCertificate:
     subject_key: bytes = b""
     authority_key: bytes = b""
 
-    @functools.cached_property
-    def public_key(self) -> t.Any:
-        """The public key; None if the library does not support its type."""
-        return read_public_key(self.certificate)
-
     def allows(self, usage: str) -> bool:
         """Whether the extended key usages of this certificate allow a usage."""
         return not self.extended_usages or bool({usage, ANY_USAGE} & {*self.extended_usages})
 
 
 def parse_chain_certificate(certificate: x509.Certificate) -> ChainCertificate:
-    """Parse a certificate. Raises UnusableError for what Kubernetes cannot parse."""
+    """Parse a certificate. Raises UnusableError for what Kubernetes cannot use."""
     try:
         return _parse(certificate)
     except UnusableError:
@@ -156,6 +154,10 @@ def _parse(certificate: x509.Certificate) -> ChainCertificate:
         _check_name(name)
     if inner_algorithm.encoded != algorithm.encoded:
         raise UnusableError("names two different signature algorithms")
+    public = read_public_key(certificate)
+    key_problem = find_key_problem(key_info, public)
+    if key_problem:
+        raise UnusableError(key_problem)
     begins, ends = read_validity(certificate)
     parts: dict[str, t.Any] = {
         "certificate": certificate,
@@ -163,6 +165,7 @@ def _parse(certificate: x509.Certificate) -> ChainCertificate:
         "issuer": issuer.encoded,
         "subject": subject.encoded,
         "key_info": key_info.encoded,
+        "public_key": public,
         "not_before": begins,
         "not_after": ends,
     }

@@ -45,7 +45,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 
 from tests.support import chains
-from tests.support.chain_cases import middle, root
+from tests.support.chain_cases import middle, root, rsa_encoding
 from tests.support.fake_module import killed_at, one_line
 from tests.support.pki import NOW, Ca, Host, certificate, spare, write_profiles
 
@@ -558,6 +558,15 @@ def test_ca_with_a_name_that_the_library_cannot_read_is_rejected(host: Host, ca:
     ca.write()
     with pytest.raises(X509Error, match="the library cannot read"):
         host.run()
+
+
+def test_ca_with_a_key_for_pss_only_is_rejected(host: Host, ca: Ca) -> None:
+    made = rsa_encoding(b"", kind=10).anchors[0]
+    ca.key, ca.certificate = made.key, made.certificate
+    ca.write()
+    with pytest.raises(X509Error, match="a public key of the type RSASSA-PSS") as caught:
+        host.run()
+    assert one_line(caught.value).endswith("; use another CA")
 
 
 @pytest.mark.parametrize("mode", [0o604, 0o620, 0o666])

@@ -132,6 +132,13 @@ def test_ca_that_kubernetes_accepts_is_accepted(ca: Ca, anchor: chains.Entity) -
     assert refused(ca, *files) == []
 
 
+def test_ca_with_a_key_for_pss_only_is_rejected_with_the_reason(ca: Ca) -> None:
+    case = chain_cases.rsa_encoding(b"", kind=10)
+    files = (pem(case.leaf.certificate), key_pem(case.leaf.key), chains.pem_of(case.anchors[0]))
+    line = "\n".join(refused(ca, *files))
+    assert "leads to a CA that has a public key of the type RSASSA-PSS" in line
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
