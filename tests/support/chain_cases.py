@@ -39,6 +39,7 @@ from tests.support.chains import (
     constraints,
     extended,
     extension,
+    general_name,
     integer,
     key_usage,
     make,
@@ -336,9 +337,23 @@ def restricted(*usages: Sequence[str]) -> Case:
     return Case(own, [parent], [anchor])
 
 
+def anchored_by(*extensions: bytes) -> Case:
+    return below(root(*extensions))
+
+
+def leaf_with_basic(value: bytes) -> Case:
+    return stack(root(), own=(extension("2.5.29.19", value), BOTH, alt_names(*NAMES)))
+
+
+def key_usage_of(value: bytes) -> Case:
+    own = (extension("2.5.29.15", tlv(3, value), True), BOTH, alt_names(*NAMES))
+    return stack(root(), own=own)
+
+
 POLICY = "this collection does not evaluate certificate policies"
 EXPLICIT_POLICY = extension("2.5.29.36", sequence(tlv(0x80, b"\0")), True)
-ANY_POLICY = extension("2.5.29.32", sequence(sequence(bytes.fromhex("06 04 55 1d 20 00"))))
+POLICY_ENTRY = sequence(bytes.fromhex("06 04 55 1d 20 00"))
+ANY_POLICY = extension("2.5.29.32", sequence(POLICY_ENTRY))
 
 CASES: dict[str, Verdict] = {
     # --- CAs of other tools
@@ -612,6 +627,91 @@ CASES: dict[str, Verdict] = {
         ),
         True,
         POLICY,
+    ),
+    # --- malformed parts
+    "a policy twice": Verdict(
+        lambda: leaf_with(extension("2.5.29.32", sequence(POLICY_ENTRY, POLICY_ENTRY))), False
+    ),
+    "a policy with a large number": Verdict(
+        lambda: leaf_with(
+            extension("2.5.29.32", sequence(sequence(chains.oid(f"2.25.{1 << 127}"))))
+        ),
+        True,
+    ),
+    "a policy that is not an object identifier": Verdict(
+        lambda: leaf_with(extension("2.5.29.32", sequence(sequence(integer(1))))), False
+    ),
+    "a keyUsage with 8 unused bits": Verdict(lambda: key_usage_of(b"\x08\x80"), False),
+    "a keyUsage with unused bits that are set": Verdict(lambda: key_usage_of(b"\x01\x81"), False),
+    "a keyUsage with unused bits": Verdict(lambda: key_usage_of(b"\x07\x80"), True),
+    "a keyUsage without content": Verdict(lambda: key_usage_of(b""), False),
+    "an empty keyUsage with unused bits": Verdict(lambda: key_usage_of(b"\x01"), False),
+    "a signature with unused bits": Verdict(lambda: leaf_with(unused_bits=1), False),
+    "an extension with the largest number": Verdict(
+        lambda: leaf_with(extension(f"1.3.{(1 << 31) - 1}", tlv(5))), True
+    ),
+    "an extension with a larger number": Verdict(
+        lambda: leaf_with(extension(f"1.3.{1 << 31}", tlv(5))), False
+    ),
+    "a usage with a larger number": Verdict(
+        lambda: restricted((), (), (CLIENT, SERVER, f"1.3.{1 << 31}")), False
+    ),
+    "basicConstraints with another boolean": Verdict(
+        lambda: anchored_by(extension("2.5.29.19", sequence(tlv(1, b"\1")), True)), False
+    ),
+    "basicConstraints with a boolean of two octets": Verdict(
+        lambda: leaf_with_basic(sequence(tlv(1, b"\0\0"))), False
+    ),
+    "basicConstraints with an explicit false": Verdict(
+        lambda: leaf_with_basic(sequence(tlv(1, b"\0"))), True
+    ),
+    "the largest path length": Verdict(lambda: deep([(1 << 63) - 1]), True),
+    "a larger path length": Verdict(lambda: deep([1 << 63]), False),
+    "a negative path length": Verdict(lambda: deep([-1]), False),
+    "a URI with an IPv6 address": Verdict(
+        lambda: below(root(), names=["URI:https://[1::2]:80/x"]), True
+    ),
+    "a URI with an invalid IPv6 address": Verdict(
+        lambda: below(root(), names=["URI:https://[1:::2]/x"]), False
+    ),
+    "a URI with an IPv4 address in brackets": Verdict(
+        lambda: below(root(), names=["URI:https://[10.0.0.1]/x"]), False
+    ),
+    "an inhibitAnyPolicy that is not a number": Verdict(
+        lambda: leaf_with(extension("2.5.29.54", tlv(5))), False
+    ),
+    "an inhibitAnyPolicy with a large number": Verdict(
+        lambda: leaf_with(extension("2.5.29.54", integer(1 << 63))), False
+    ),
+    "policy constraints with a large number": Verdict(
+        lambda: leaf_with(
+            extension("2.5.29.36", sequence(tlv(0x81, (1 << 63).to_bytes(9, "big"))))
+        ),
+        False,
+    ),
+    "policy mappings that are not pairs": Verdict(
+        lambda: leaf_with(extension("2.5.29.33", sequence(sequence(integer(1))))), False
+    ),
+    "policy mappings with one policy": Verdict(
+        lambda: leaf_with(extension("2.5.29.33", sequence(POLICY_ENTRY))), False
+    ),
+    "authorityInfoAccess without a method": Verdict(
+        lambda: leaf_with(extension("1.3.6.1.5.5.7.1.1", sequence(sequence()))), False
+    ),
+    "a CRL distribution point": Verdict(
+        lambda: leaf_with(
+            extension(
+                "2.5.29.31",
+                sequence(sequence(tlv(0xA0, tlv(0xA0, general_name("URI:http://crl.example"))))),
+            )
+        ),
+        True,
+    ),
+    "a CRL distribution point of another syntax": Verdict(
+        lambda: leaf_with(extension("2.5.29.31", sequence(integer(1)))), False
+    ),
+    "a CRL distribution point with another name": Verdict(
+        lambda: leaf_with(extension("2.5.29.31", sequence(sequence(tlv(0xA0, tlv(5)))))), False
     ),
     # --- extended key usages
     "no extended key usages": Verdict(lambda: restricted((), (), ()), True),

@@ -259,11 +259,13 @@ def make(  # noqa: PLR0913
     begin: timedelta = timedelta(hours=-1),
     end: timedelta = timedelta(days=365),
     spoiled: bool = False,
+    unused_bits: int = 0,
 ) -> Entity:
     """Create a certificate, self-signed without an issuer.
 
     `number` selects one of the ECC keys that tests share. With a `salt`, RSA signs with PSS.
-    `key_info` replaces the field subjectPublicKeyInfo.
+    `key_info` replaces the field subjectPublicKeyInfo. With `unused_bits`, the signature declares
+    its last bits as unused.
     """
     key = key or spare("ECC", number=number)
     subject = name(subject) if isinstance(subject, str) else subject
@@ -280,7 +282,9 @@ def make(  # noqa: PLR0913
         tlv(0xA3, sequence(*extensions)) if extensions else b"",
     )
     signature = sign(signer, tbs, algorithm, digest, salt)
+    while signature[-1] & (1 << unused_bits) - 1:  # Unused bits must be 0.
+        signature = sign(signer, tbs, algorithm, digest, salt)
     if spoiled:
         signature = signature[:-1] + bytes([signature[-1] ^ 1])
-    encoded = sequence(tbs, algorithm, tlv(3, b"\0", signature))
+    encoded = sequence(tbs, algorithm, tlv(3, bytes([unused_bits]), signature))
     return Entity(encoded, key, subject)

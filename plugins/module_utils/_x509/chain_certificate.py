@@ -37,20 +37,14 @@ _KEY_CERT_SIGN_BIT = 5
 # AuthorityKeyIdentifier and AuthorityInfoAccess must not be critical.
 _KEY_USAGE, _BASIC, _ALT_NAME, _CONSTRAINTS = "2.5.29.15", "2.5.29.19", "2.5.29.17", "2.5.29.30"
 _EXTENDED, _POLICY_CONSTRAINTS = "2.5.29.37", "2.5.29.36"
-_SUBJECT_KEY, _AUTHORITY_KEY = "2.5.29.14", "2.5.29.35"
+_SUBJECT_KEY, _AUTHORITY_KEY, _ACCESS = "2.5.29.14", "2.5.29.35", "1.3.6.1.5.5.7.1.1"
 _NEVER_CRITICAL = {
     _SUBJECT_KEY: "subjectKeyIdentifier",
     _AUTHORITY_KEY: "authorityKeyIdentifier",
-    "1.3.6.1.5.5.7.1.1": "authorityInfoAccess",
+    _ACCESS: "authorityInfoAccess",
 }
-_HANDLED = frozenset(
-    (
-        *(_KEY_USAGE, _BASIC, _ALT_NAME, _CONSTRAINTS, _EXTENDED, _POLICY_CONSTRAINTS),
-        *_NEVER_CRITICAL,
-        *("2.5.29.31", "2.5.29.32", "2.5.29.33", "2.5.29.54"),
-    )
-)
 _REQUIRE_EXPLICIT_POLICY = 0
+_MAX_PATH_LENGTH = (1 << 63) - 1
 
 
 _PRINTABLE = re.compile(rb"[A-Za-z0-9'()+,./: =?*&-]*")
@@ -139,7 +133,7 @@ def parse_chain_certificate(certificate: x509.Certificate) -> ChainCertificate:
 
 def _parse(certificate: x509.Certificate) -> ChainCertificate:
     encoded = certificate.public_bytes(serialization.Encoding.DER)
-    tbs, algorithm, _signature = der.read_single(encoded, der.SEQUENCE).children()
+    tbs, algorithm, signature = der.read_single(encoded, der.SEQUENCE).children()
     fields = der.require(tbs, der.SEQUENCE).children()
     version = 1
     if fields[0].tag == der.context_tag(0, constructed=True):
@@ -152,6 +146,9 @@ def _parse(certificate: x509.Certificate) -> ChainCertificate:
         raise UnusableError("has a negative serial number")
     for name in (issuer, subject):
         _check_name(name)
+    der.read_oid(inner_algorithm.children()[0])
+    if der.read_bit_string(signature)[1]:
+        raise UnusableError("has a signature with unused bits")
     if inner_algorithm.encoded != algorithm.encoded:
         raise UnusableError("names two different signature algorithms")
     public = read_public_key(certificate)
@@ -201,9 +198,7 @@ def _read_extension(entry: der.Element) -> _Extension:
     critical = False
     if flags:
         [flag] = flags
-        if der.require(flag, der.BOOLEAN).content not in (b"\xff", b"\x00"):
-            raise der.DerError("a boolean that is neither true nor false")
-        critical = flag.content == b"\xff"
+        critical = der.read_boolean(flag)
     return _Extension(der.read_oid(oid), critical, der.require(value, der.OCTET_STRING).content)
 
 
@@ -215,12 +210,8 @@ def _interpret(extensions: t.Iterable[_Extension]) -> dict[str, t.Any]:
         if critical and oid in _NEVER_CRITICAL:
             raise UnusableError(f"marks the extension {_NEVER_CRITICAL[oid]} as critical")
         reader = _READERS.get(oid)
-        kinds: list[str] = []
-        if reader is not None:
-            part, kinds = reader(value)
-            fields |= part
-        elif oid not in _HANDLED:
-            kinds = [f"the extension {oid}"]
+        part, kinds = reader(value) if reader else ({}, [f"the extension {oid}"])
+        fields |= part
         unhandled += kinds if critical else []
     return fields | {"unhandled": tuple(unhandled)}
 
@@ -233,16 +224,16 @@ def _read_basic(value: bytes) -> _Interpretation:
     parts = der.read_single(value, der.SEQUENCE).children()
     is_ca, path_length = False, None
     if parts and parts[0].tag == der.BOOLEAN:
-        is_ca = parts.pop(0).content == b"\xff"
+        is_ca = der.read_boolean(parts.pop(0))
     if parts and parts[0].tag == der.INTEGER:
         path_length = der.read_integer(parts[0])
-        if path_length < 0:
-            raise der.DerError("a negative path length")
+        if not 0 <= path_length <= _MAX_PATH_LENGTH:
+            raise der.DerError("a path length that is negative or too large")
     return {"is_ca": is_ca, "path_length": path_length}, []
 
 
 def _read_key_usage(value: bytes) -> _Interpretation:
-    bits = der.read_single(value, der.BIT_STRING).content[1:]
+    bits, _unused = der.read_bit_string(der.read_single(value, der.BIT_STRING))
     is_empty = not any(bits)
     can_sign = is_empty or bool(bits[0] & 0x80 >> _KEY_CERT_SIGN_BIT)
     return {"can_sign_by_key_usage": can_sign}, []
@@ -273,8 +264,54 @@ def _read_constraints(value: bytes) -> _Interpretation:
 
 
 def _read_policy_constraints(value: bytes) -> _Interpretation:
-    numbers = [entry.tag for entry in der.read_single(value, der.SEQUENCE).children()]
+    entries = der.read_single(value, der.SEQUENCE).children()
+    for entry in entries:
+        _require_int64(der.decode_integer(entry.content))
+    numbers = [entry.tag for entry in entries]
     return {"requires_policy": der.context_tag(_REQUIRE_EXPLICIT_POLICY) in numbers}, []
+
+
+def _read_inhibited_policy(value: bytes) -> _Interpretation:
+    _require_int64(der.read_integer(der.read_single(value, der.INTEGER)))
+    return {}, []
+
+
+def _require_int64(number: int) -> None:
+    if not -(1 << 63) <= number < 1 << 63:
+        raise der.DerError("a number that is too large")
+
+
+def _read_policies(value: bytes) -> _Interpretation:
+    policies = [
+        der.read_raw_oid(der.require(policy, der.SEQUENCE).children()[0])
+        for policy in der.read_single(value, der.SEQUENCE).children()
+    ]
+    if len({*policies}) != len(policies):
+        raise der.DerError("a certificate policy twice")
+    return {}, []
+
+
+def _read_policy_mappings(value: bytes) -> _Interpretation:
+    for mapping in der.read_single(value, der.SEQUENCE).children():
+        issuer, subject, *_more = der.require(mapping, der.SEQUENCE).children()
+        for policy in (issuer, subject):
+            der.require(policy, der.OBJECT_IDENTIFIER)
+    return {}, []
+
+
+def _read_access(value: bytes) -> _Interpretation:
+    for entry in der.read_single(value, der.SEQUENCE).children():
+        der.read_oid(der.require(entry, der.SEQUENCE).children()[0])
+    return {}, []
+
+
+def _read_distribution_points(value: bytes) -> _Interpretation:
+    constructed = der.context_tag(0, constructed=True)
+    for point in der.read_single(value, der.SEQUENCE).children():
+        first = der.require(point, der.SEQUENCE).children()[:1]
+        if first and first[0].tag == constructed:
+            der.require(first[0].children()[0], constructed).children()
+    return {}, []
 
 
 def _read_subject_key(value: bytes) -> _Interpretation:
@@ -296,4 +333,9 @@ _READERS: dict[str, t.Callable[[bytes], _Interpretation]] = {
     _POLICY_CONSTRAINTS: _read_policy_constraints,
     _SUBJECT_KEY: _read_subject_key,
     _AUTHORITY_KEY: _read_authority_key,
+    _ACCESS: _read_access,
+    "2.5.29.31": _read_distribution_points,
+    "2.5.29.32": _read_policies,
+    "2.5.29.33": _read_policy_mappings,
+    "2.5.29.54": _read_inhibited_policy,
 }

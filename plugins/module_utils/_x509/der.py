@@ -15,9 +15,9 @@ from __future__ import annotations
 import typing as t
 
 BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING = 0x01, 0x02, 0x03, 0x04
-NULL, OBJECT_IDENTIFIER, UTC_TIME, GENERALIZED_TIME = 0x05, 0x06, 0x17, 0x18
-SEQUENCE, SET = 0x30, 0x31
+OBJECT_IDENTIFIER, SEQUENCE, SET = 0x06, 0x30, 0x31
 _CONTEXT, _CONSTRUCTED = 0x80, 0x20
+_MAX_OID_NUMBER = (1 << 31) - 1
 
 
 class DerError(ValueError):
@@ -101,18 +101,50 @@ def _is_padded(content: bytes) -> bool:
     return (content[0] == 0) == (content[1] < 0x80)
 
 
+def read_boolean(element: Element) -> bool:
+    """Return the value of a BOOLEAN. Raises DerError."""
+    content = require(element, BOOLEAN).content
+    if content not in (b"\xff", b"\x00"):
+        raise DerError("a boolean that is neither true nor false")
+    return content == b"\xff"
+
+
+def read_bit_string(element: Element) -> tuple[bytes, int]:
+    """Return the octets of a BIT STRING, and the number of unused bits in the last octet.
+
+    Raises DerError.
+    """
+    content = require(element, BIT_STRING).content
+    if not content:
+        raise DerError("a bit string is truncated")
+    unused, octets = content[0], content[1:]
+    if unused > 7 or (unused and not octets) or (octets and octets[-1] & (1 << unused) - 1):
+        raise DerError("a bit string with invalid unused bits")
+    return octets, unused
+
+
 def read_oid(element: Element) -> str:
-    """Return an object identifier in dotted form. Raises DerError."""
+    """Return an object identifier in dotted form. Raises DerError.
+
+    As in Go, a number above 2^31-1 is an error.
+    """
     numbers, number = [], 0
-    content = require(element, OBJECT_IDENTIFIER).content
-    if not content or content[-1] & 0x80:
-        raise DerError("an object identifier is truncated")
-    for octet in content:
-        if number == 0 and octet == 0x80:
-            raise DerError("an object identifier that is not in its shortest form")
+    for octet in read_raw_oid(element):
+        if number > _MAX_OID_NUMBER >> 7:
+            raise DerError("an object identifier with a large number")
         number = number << 7 | octet & 0x7F
         if not octet & 0x80:
             numbers.append(number)
             number = 0
     first = min(numbers[0] // 40, 2)
     return ".".join(map(str, (first, numbers[0] - 40 * first, *numbers[1:])))
+
+
+def read_raw_oid(element: Element) -> bytes:
+    """Return the content of an object identifier with numbers of any size. Raises DerError."""
+    content = require(element, OBJECT_IDENTIFIER).content
+    if not content or content[-1] & 0x80:
+        raise DerError("an object identifier is truncated")
+    if any(octet == 0x80 and not before & 0x80 for before, octet in zip(b"\0" + content, content)):
+        raise DerError("an object identifier that is not in its shortest form")
+    return content

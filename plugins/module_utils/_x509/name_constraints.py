@@ -12,6 +12,7 @@ such as a directory name, and ignores it if it is not critical.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 import typing as t
@@ -192,9 +193,18 @@ def split_mailbox(text: str) -> tuple[str, str] | None:
 def _uri_host(text: str) -> str | None:
     """Return the host of a URI in lowercase, "" without a host; None for an invalid URI."""
     found = _URI.fullmatch(text)
-    if found is None or not _is_domain(found["host"] or ""):
+    host = (found and found["host"]) or ""
+    if found is None or not _is_domain(host):
         return None
-    return (found["host"] or "").lower()
+    if host.startswith("[") and not _is_ipv6(host[1:-1]):
+        return None
+    return host.lower()
+
+
+def _is_ipv6(text: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return ipaddress.IPv6Address(text) is not None
+    return False
 
 
 # --- checking
