@@ -416,7 +416,6 @@ CASES: dict[str, Verdict] = {
     "an RSA key with an exponent of 33 bits": Verdict(
         lambda: raw_rsa(usual_primes(), (1 << 32) + 15), False
     ),
-    "an RSA key with a short exponent": Verdict(lambda: raw_rsa(usual_primes(), 17), True),
     # --- trust
     "another CA of the same name": Verdict(lambda: Case(leaf(root()), [], [root(number=5)]), False),
     "a missing intermediate CA": Verdict(lambda: through()._replace(intermediates=[]), False),
