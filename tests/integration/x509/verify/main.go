@@ -6,10 +6,6 @@
 // certificate of a client and of a server. Each line of the input is a JSON object with the DER of
 // the certificates in Base64. Each line of the output is empty for an accepted chain, otherwise the
 // error.
-
-// Without a module, Go 1.21 and newer have the behavior of Go 1.20.
-//
-//go:debug x509negativeserial=0
 package main
 
 import (
