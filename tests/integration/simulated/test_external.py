@@ -100,7 +100,7 @@ def test_issued_certificate_is_installed_on_its_host_and_rolled(cluster: Simulat
     assert sorted(run.rolled) == ["m1", "m2", "m3"]
     for name in cluster.answers:
         [options] = run.options(name, "x509_cert")
-        assert options["_certificate"] == (cluster.folder / f"csr/{name}.pem").read_text().strip()
+        assert options["_certificate"] == (cluster.folder / f"csr/{name}.pem").read_text()
         assert options["_ca_certificate"].strip() == cluster.ca.pem.strip()
 
 
