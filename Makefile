@@ -44,14 +44,14 @@ demo: tools ## Deploy a highly available kube-scheduler on three hosts and sched
 .PHONY: test
 test: tools ## Run lint, Molecule and all other tests that take minutes, as CI does
 	@python3 tests/steps.py lint binaries unit fuzz oldest \
-	    'cores CORES="oldest core-2.21"' integration page molecule
+	    'cores CORES=oldest' integration page molecule
 
 # .github/workflows/nightly.yml runs the same steps, each as a job.
 .PHONY: nightly
 nightly: tools ## Run make test and the longer tests: all versions, default drill times, benchmark
 	@python3 tests/steps.py test release-check \
 	    'fuzz FUZZ_SECONDS=600 FUZZ_SEED=$(shell date +%s)' 'integration WHICH=nightly' \
-	    'cores CORES=core-2.20' 'unit CORE=core-2.20' 'unit CORE=core-2.21' \
+	    'cores CORES=core-2.20' 'cores CORES=core-2.21' 'unit CORE=core-2.20' 'unit CORE=core-2.21' \
 	    'molecule WHICH=' 'molecule CORE=oldest' 'molecule CORE=core-2.21' 'molecule S=repair' \
 	    'molecule S=rotate WHICH=' 'molecule S=rotate WHICH= LAB_KUBE_VERSION=1.20.2' \
 	    'molecule S=life' 'molecule S=external' \

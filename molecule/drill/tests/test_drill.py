@@ -314,7 +314,13 @@ def test_wait_of_the_fault_is_a_duration(lab: Any, standby: str) -> None:
     wait_for(lambda: drills.process_state(lab, standby) == "S", UNDO_AFTER + 5)
 
 
-@pytest.mark.parametrize("kind", drills.KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=() if kind == "partition" else pytest.mark.nightly)
+        for kind in drills.KINDS
+    ],
+)
 def test_reboot_ends_the_fault(lab: Any, standby: str, kind: str) -> None:
     assert inject(lab, standby, kind).returncode == 0
     lab.podman("restart", "--time=5", lab.settings.container(standby))
@@ -324,6 +330,7 @@ def test_reboot_ends_the_fault(lab: Any, standby: str, kind: str) -> None:
     drills.left_nothing(lab)
 
 
+@pytest.mark.nightly
 def test_delayed_fault_does_not_start_after_its_removal(lab: Any, old_iptables: str) -> None:
     """A slow iptables delays the fault for longer than its own duration."""
     lab.write(old_iptables, SLOW_IPTABLES, SLOW_INSERTION.encode())
@@ -337,6 +344,7 @@ def test_delayed_fault_does_not_start_after_its_removal(lab: Any, old_iptables: 
     assert drills.inside(lab, old_iptables, drills.RULES) == ""
 
 
+@pytest.mark.nightly
 def test_held_lock_of_iptables_rejects_the_fault(lab: Any, old_iptables: str) -> None:
     drills.inside(lab, old_iptables, HOLD.format(60))
     run = inject(lab, old_iptables, "partition")
@@ -346,6 +354,7 @@ def test_held_lock_of_iptables_rejects_the_fault(lab: Any, old_iptables: str) ->
     assert not drills.serves(lab, old_iptables)
 
 
+@pytest.mark.nightly
 def test_held_lock_of_iptables_delays_the_removal(lab: Any, old_iptables: str) -> None:
     assert inject(lab, old_iptables, "partition").returncode == 0
     assert not reachable(lab, old_iptables)
