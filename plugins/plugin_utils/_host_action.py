@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
+    MALFORMED_DATA_ERRORS,
+)
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _results
 
 Vars = dict[str, t.Any]
@@ -49,9 +52,11 @@ class HostAction(ActionBase):
         output = _results.limit_output(res, self._origin)
         try:
             parsed = super()._parse_returned_data(output, *args, **kwargs)
-        except RecursionError:
+        except (*MALFORMED_DATA_ERRORS, AnsibleError) as error:
+            # The text of the error can repeat any text of the host.
+            problem = f"its JSON cannot be decoded ({type(error).__name__})"
             return {
                 "failed": True,
-                "msg": f"{self._origin} is rejected: its JSON is nested too deep",
+                "msg": f"{self._origin} is rejected: {problem}; {_results.CHECK_HOST}",
             }
         return _results.drop_execution_keys(parsed)

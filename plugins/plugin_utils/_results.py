@@ -36,6 +36,7 @@ MAX_DIFF_CHARS = 64 << 10
 MAX_OUTPUT_TEXT_CHARS = 8000
 MAX_WARNINGS = 20
 MAX_INTEGER = (1 << 64) - 1
+CHECK_HOST = "check which host responds at its address"
 TOO_LARGE = "(too large to show)\n"
 _MAX_DEPTH = 20
 _FLAGS = frozenset({"changed", "failed", "skipped", "unreachable"})
@@ -76,9 +77,7 @@ def filter_result(
         return {
             "changed": kept.get("changed", False),
             "failed": True,
-            "msg": printable_line(
-                f"{origin} is rejected: it {error}; check which host responds at its address"
-            ),
+            "msg": printable_line(f"{origin} is rejected: it {error}; {CHECK_HOST}"),
         }
     return kept | values
 
@@ -92,7 +91,7 @@ def limit_output(output: Mapping[str, t.Any], origin: str = "the result") -> Res
     text = str(kept.get("stdout", ""))
     if len(text) > MAX_OUTPUT_CHARS:
         limit = f"has {len(text) >> 20} MiB, and the maximum is {MAX_OUTPUT_CHARS >> 20} MiB"
-        error = f"{origin} is rejected: it {limit}; check which host responds at its address"
+        error = f"{origin} is rejected: it {limit}; {CHECK_HOST}"
         kept["stdout"] = json.dumps({"failed": True, "msg": error})
     else:
         kept["stdout"] = _printable(text)

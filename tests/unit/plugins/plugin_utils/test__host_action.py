@@ -12,6 +12,7 @@ import inspect
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -19,19 +20,14 @@ import pytest
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-from ansible.vars.clean import remove_internal_keys
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._host_action import HostAction
 
 ACTIONS = Path(__file__).resolve().parents[4] / "plugins/action"
 ESCAPES = "\x1b[31m \x9b2J \x7f \u202e \r\x07"
 
 
-# Since ansible-core 2.19, this method has another parameter.
-PROFILE = (
-    ("legacy",)
-    if "profile" in inspect.signature(ActionBase._parse_returned_data).parameters
-    else ()
-)
+# Since ansible-core 2.19, `_configure_module` describes a module with an object.
+HAS_MODULE_BITS = "profile" in inspect.signature(ActionBase._parse_returned_data).parameters
 
 
 class Action(HostAction):
@@ -42,13 +38,30 @@ class Action(HostAction):
     def run(self, tmp: str | None = None, task_vars: Any = None) -> dict[str, Any]:
         return self.run_module({}, {"inventory_hostname": "m1"}, ["reasons"])
 
-    def _execute_module(self, *_names: Any, **_options: Any) -> Any:
+    def _update_module_args(self, *_arguments: Any, **_options: Any) -> None:
+        pass
+
+    def _is_pipelining_enabled(self, *_arguments: Any) -> bool:
+        return True
+
+    def _configure_module(self, *_arguments: Any, **_options: Any) -> Any:
+        bits = SimpleNamespace(
+            module_style="new",
+            shebang="#!/usr/bin/python3",
+            b_module_data=b"",
+            serialization_profile="legacy",
+        )
+        if HAS_MODULE_BITS:
+            return bits, "/x"
+        return bits.module_style, bits.shebang, bits.b_module_data, "/x"
+
+    def _compute_environment_string(self, *_arguments: Any) -> str:
+        return ""
+
+    def _low_level_execute_command(self, *_arguments: Any, **_options: Any) -> Any:
         if isinstance(self.output, Exception):
             raise self.output
-        output = {"rc": 0, "stdout": self.output, "stderr": ESCAPES, "stdout_lines": [self.output]}
-        result = self._parse_returned_data(output, *PROFILE)
-        remove_internal_keys(result)
-        return result
+        return {"rc": 0, "stdout": self.output, "stderr": ESCAPES, "stdout_lines": [self.output]}
 
 
 def run(output: Any) -> dict[str, Any]:
@@ -103,6 +116,10 @@ def test_result_of_a_module_keeps_its_known_keys() -> None:
         ESCAPES,
         f"{ESCAPES}{{",
         "[" * 100_000,
+        '{"a":' * 100_000,
+        json.dumps({"__ansible_type": ESCAPES}),
+        json.dumps({"a": {"__ansible_type": ESCAPES}}),
+        json.dumps({"a": "\ud800" + ESCAPES}),
     ],
 )
 def test_escapes_of_a_host_are_neither_displayed_nor_returned(
@@ -111,6 +128,24 @@ def test_escapes_of_a_host_are_neither_displayed_nor_returned(
     result = run(output)
     assert_clean(result)
     assert_clean(displayed)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"__ansible_type": "x" * 100_000},
+        {"__ansible_type": []},
+        {"__ansible_type": {}},
+        {"a": {"__ansible_type": "Event"}},
+        {"a": {"__ansible_type": "_AnsibleTaggedStr", "value": 1, "tags": "x" * 100_000}},
+        {"a": {"__ansible_type": "_AnsibleTaggedDateTime", "value": "x" * 100_000}},
+        {"a": "\ud800" * 100_000},
+    ],
+)
+def test_value_that_ansible_cannot_decode_is_a_short_failure(value: Any) -> None:
+    result = run(json.dumps(value))
+    assert len(json.dumps(result, default=repr)) < 32_000
+    assert result.get("failed") or not HAS_MODULE_BITS
 
 
 def test_endless_output_is_not_parsed() -> None:
