@@ -43,7 +43,12 @@ _FLAGS = frozenset({"changed", "failed", "skipped", "unreachable"})
 # If a module does not return JSON, Ansible returns these texts.
 _LINES = frozenset({"module_stdout", "module_stderr"})
 # If a module returns these keys, Ansible prints them or acts on them before it returns the result.
-_OF_EXECUTION = frozenset({"add_group", "add_host", "ansible_facts", "invocation", "results"})
+_OF_EXECUTION = frozenset(
+    {
+        *("add_group", "add_host", "ansible_facts", "invocation", "results"),
+        *("stdout", "stdout_lines", "stderr", "stderr_lines"),
+    }
+)
 _PARSED = "_ansible_parsed"
 _DIFF_KEYS = ("before", "after", "before_header", "after_header", "prepared")
 _DEPRECATION_KEYS = ("msg", "version", "date", "collection_name")
@@ -156,13 +161,20 @@ def _clean_warning(entry: t.Any) -> t.Any:
 
 
 def _clean_deprecation(entry: t.Any) -> t.Any:
-    if isinstance(entry, Mapping):
+    """Return a deprecation, or None for a value that Ansible could not display as one."""
+    if isinstance(entry, Mapping) and isinstance(entry.get("msg"), str):
         return {
             name: clean_message(entry[name])
             for name in _DEPRECATION_KEYS
             if isinstance(entry.get(name), str)
-        } or None
-    return _clean_event(entry) if dataclasses.is_dataclass(entry) else None
+        }
+    return _clean_event(entry) if _is_summary(entry) else None
+
+
+def _is_summary(value: t.Any) -> bool:
+    """Check that a value is a warning or deprecation of ansible-core >= 2.19."""
+    event = getattr(value, "event", None)
+    return dataclasses.is_dataclass(value) and dataclasses.is_dataclass(event)
 
 
 def _clean_event(value: t.Any, name: str = "", depth: int = 0) -> t.Any:
@@ -216,8 +228,11 @@ def _value(name: str, value: t.Any, depth: int = 0) -> t.Any:
         return _printable(value) if name == CSR_KEY else _clean_text(value)
     if isinstance(value, int) and abs(value) > MAX_INTEGER:
         raise ResultError(f"has an integer of more than {MAX_INTEGER.bit_length()} bits")
-    if value is None or isinstance(value, (bool, int, float)):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, (int, float)):
+        # Since ansible-core 2.19, a host can add a text to a number. Only the number is kept.
+        return int(value) if isinstance(value, int) else float(value)
     if not isinstance(value, (list, tuple, Mapping)):
         raise ResultError(f"has a value of the type {type(value).__name__}")
     if len(value) > MAX_LIST_LENGTH:
@@ -259,6 +274,8 @@ def _clean_lines(value: t.Any, limit: int) -> str:
 
 def _printable(text: str) -> str:
     """Return the text with a space instead of each control character except tab and newline."""
+    # Since ansible-core 2.19, a host can add a text to a text. A copy has no such addition.
+    text = text[:]
     # This test is fast, and the output of a module usually passes it.
     if text.replace("\n", "").replace("\t", "").isprintable():
         return text

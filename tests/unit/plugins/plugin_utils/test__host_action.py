@@ -36,7 +36,7 @@ class Action(HostAction):
     output: Any = ""
 
     def run(self, tmp: str | None = None, task_vars: Any = None) -> dict[str, Any]:
-        return self.run_module({}, {"inventory_hostname": "m1"}, ["reasons"])
+        return self.run_module({}, {"inventory_hostname": "m1"}, ["reasons", "csr"])
 
     def _update_module_args(self, *_arguments: Any, **_options: Any) -> None:
         pass
@@ -146,6 +146,50 @@ def test_value_that_ansible_cannot_decode_is_a_short_failure(value: Any) -> None
     result = run(json.dumps(value))
     assert len(json.dumps(result, default=repr)) < 32_000
     assert result.get("failed") or not HAS_MODULE_BITS
+
+
+def tagged(kind: str, value: Any) -> dict[str, Any]:
+    """Return a value in the format of ansible-core 2.19, with a text that Ansible displays."""
+    tag = {"__ansible_type": "Deprecated", "msg": ESCAPES}
+    return {"__ansible_type": f"_AnsibleTagged{kind}", "value": value, "tags": [tag]}
+
+
+@pytest.mark.skipif(not HAS_MODULE_BITS, reason="ansible-core < 2.19 has no tagged values")
+@pytest.mark.parametrize(
+    ("kind", "value"), [("Int", 5), ("Float", 5.5), ("Str", "a"), ("Str", "a\nb")]
+)
+def test_value_loses_the_tags_of_the_host(kind: str, value: Any) -> None:
+    entry = tagged(kind, value)
+    diff = {"before": entry, "after": [entry]}
+    result = run(json.dumps({"reasons": [entry, {"x": entry}], "csr": entry, "diff": diff}))
+    kept = [*result["reasons"], result["reasons"][1]["x"], result["csr"]]
+    kept += [result["diff"]["before"], *result["diff"]["after"]]
+    assert {type(value) for value in kept} == {type(value), dict}
+
+
+EVENT = {"__ansible_type": "Event", "msg": f"old{ESCAPES}"}
+
+
+@pytest.mark.skipif(not HAS_MODULE_BITS, reason="ansible-core < 2.19 has no such values")
+@pytest.mark.parametrize(
+    ("entry", "count"),
+    [
+        ({"__ansible_type": "DeprecationSummary", "event": EVENT}, 1),
+        (EVENT, 0),
+        ({"__ansible_type": "PluginInfo", "resolved_name": "x", "type": None}, 0),
+        ({"__ansible_type": "Deprecated", "msg": "x"}, 0),
+    ],
+)
+def test_deprecation_of_another_type_is_dropped(entry: dict[str, Any], count: int) -> None:
+    result = run(json.dumps({"deprecations": [entry]}))
+    assert len(result["deprecations"]) == count
+    assert_clean(result)
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr", "stdout_lines", "stderr_lines"])
+@pytest.mark.parametrize("value", [5, None, [ESCAPES], {"a": 1}, "x"])
+def test_output_in_a_result_is_dropped(name: str, value: Any) -> None:
+    assert run(json.dumps({"changed": True, name: value})) == {"changed": True}
 
 
 def test_endless_output_is_not_parsed() -> None:

@@ -55,6 +55,10 @@ def test_keys_that_control_ansible_are_dropped(name: str) -> None:
         ({"failed": "yes"}, {"failed": True}),
         ({"changed": [1], "skipped": None}, {"changed": True, "skipped": False}),
         ({"warnings": "w", "deprecations": {"msg": "x"}}, {}),
+        (
+            {"deprecations": [{"version": "2"}, {"msg": 5}, {"msg": "x", "date": 5}, "x", None]},
+            {"deprecations": [{"msg": "x"}]},
+        ),
         ({"diff": "x"}, {}),
         ({"diff": None}, {}),
         ({"diff": [{"before": ""}]}, {"diff": [{"before": ""}]}),
