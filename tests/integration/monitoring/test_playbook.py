@@ -86,8 +86,22 @@ def test_check_mode_on_a_new_host_writes_nothing(cluster: Monitored) -> None:
     run = cluster.monitor("--check", "--diff")
     assert run.code == 0, run.output
     assert "+- alert: KubeSchedulerLeaderless" in run.output.replace("+  - alert", "+- alert")
-    assert re.search(r"p1 +: ok=\d+ +changed=2 ", run.output), "the files, the key pairs"
+    assert re.search(r"p1 +: ok=\d+ +changed=3 ", run.output), "directory, key pairs, files"
     assert not cluster.dir.exists()
+
+
+def test_files_are_written_after_all_key_pairs(cluster: Monitored) -> None:
+    """Otherwise, no later run would change the files and reload Prometheus."""
+    (cluster.dir / "edge-key.pem").mkdir(parents=True)
+    run = cluster.monitor()
+    assert run.code != 0
+    assert {path.name for path in cluster.dir.iterdir() if not path.name.startswith("kube")} == {
+        "edge-key.pem"
+    }
+    (cluster.dir / "edge-key.pem").rmdir()
+    again = cluster.monitor()
+    assert again.code == 0, again.output
+    assert (cluster.dir / "scrape.yml").exists()
 
 
 def test_link_in_a_directory_of_prometheus_is_not_followed(cluster: Monitored) -> None:
