@@ -30,7 +30,8 @@ Result = dict[str, t.Any]
 # 100 certificates and the journal, each within its own limit. A status page and a JSON file with
 # 128 KiB of any text stay below 1 MiB.
 MAX_RESULT_BYTES = 128 << 10
-# A module also returns the diff of two files. Each has at most 1 MiB.
+# The output also has the diff, usually two versions of a file of at most 1 MiB. The files of
+# scheduler_monitoring can be larger, so that module shortens its diffs.
 MAX_OUTPUT_CHARS = 4 << 20
 MAX_DIFF_CHARS = 64 << 10
 MAX_OUTPUT_TEXT_CHARS = 8000

@@ -30,6 +30,8 @@ DIRECTORY_MODE, FILE_MODE = 0o750, 0o640
 MAX_MONITORING_BYTES = 16 << 20
 """Maximum size of a file. The scrape job and the rules grow with the number of clusters."""
 MAX_NAME_BYTES = 200
+MAX_DIFF_CHARS = 64 << 10
+"""Maximum length of all diffs, as on the controller, which rejects an output of more than 4 MiB."""
 FOREIGN = "(withheld, because the file has another owner, group or mode)"
 
 Diff = dict[str, str]
@@ -84,7 +86,8 @@ def write_monitoring_files(module: attributes.FilesModule) -> MonitoringFilesRes
     if not module.check_mode:
         _own(path, gid)
         _write(module, files, rights)
-    return {"changed": bool(diff), "files": [file.path for file in files], "diff": diff}
+    changed_paths = [file.path for file in files]
+    return {"changed": bool(diff), "files": changed_paths, "diff": _shorten_diffs(diff)}
 
 
 def _own(path: str, gid: int | None, *, dry: bool = False) -> bool:
@@ -174,6 +177,24 @@ def _file_diff(file: _File, group: str, rights: _Rights) -> Diff:
 
 def _diff(path: str, before: str, after: str) -> Diff:
     return {"before_header": path, "after_header": path, "before": before, "after": after}
+
+
+def _shorten_diffs(diffs: t.Sequence[Diff]) -> list[Diff]:
+    """Return the diffs, with each side shortened to what remains of the limit of all."""
+    shortened, remaining = [], MAX_DIFF_CHARS
+    for diff in diffs:
+        sides = {}
+        for side in ("before", "after"):
+            sides[side] = _shorten(diff[side], remaining)
+            remaining = max(0, remaining - len(diff[side]))
+        shortened.append({**diff, **sides})
+    return shortened
+
+
+def _shorten(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}\n… ({len(text) - limit} more characters)\n"
 
 
 def _describe(status: os.stat_result) -> str:

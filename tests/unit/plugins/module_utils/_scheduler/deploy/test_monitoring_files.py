@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import grp
+import json
 import os
 import stat
 import tempfile
@@ -19,6 +20,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import C
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.deploy import (
     monitoring_files,
 )
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _results
 
 from tests.support.fake_module import FakeModule, one_line
 
@@ -206,6 +208,28 @@ def test_diff_of_equal_content_shows_the_permissions(root: Path) -> None:
     [diff] = write(root / "monitoring", check=True)["diff"]
     assert diff["before"] == f"owner: root\ngroup: {GROUP}\nmode: 0600\n"
     assert diff["after"] == f"owner: root\ngroup: {GROUP}\nmode: 0640\n"
+
+
+def test_diff_of_large_files_is_shorter_than_the_controller_accepts(root: Path) -> None:
+    """The controller rejects a larger output, although the module has changed the files."""
+    content = "\U0001f600" * (monitoring_files.MAX_MONITORING_BYTES // 4)
+    files = [*FILES, *({"name": f"{number}.yml", "content": content} for number in range(2))]
+    result = write(root / "monitoring", files)
+    assert len(json.dumps(result)) < _results.MAX_OUTPUT_CHARS // 2
+    scrape = result["diff"][1]
+    assert scrape["after"] == FILES[0]["content"]
+    large = result["diff"][3]
+    assert large["before"] == ""
+    assert large["after"].endswith(" more characters)\n")
+    assert len(result["diff"]) == 1 + len(files)
+    assert (root / "monitoring/0.yml").read_text() == content
+
+
+def test_diff_of_many_files_is_limited(root: Path) -> None:
+    files = [{"name": f"{number}.pem", "content": "x" * 2000} for number in range(900)]
+    result = write(root / "monitoring", files, check=True)
+    assert len(result["files"]) == 900
+    assert len(json.dumps(result)) < 1 << 20
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../x", "a\nb", "x" * 300, "a\0b"])
