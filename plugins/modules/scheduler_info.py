@@ -386,7 +386,8 @@ options:
   journal_lines:
     description:
       - Number of journal lines to return for an unhealthy host.
-      - If these lines have more than 16384 characters, the result contains only the last ones.
+      - If these lines have more than 16384 characters as JSON, the result contains only the last
+        ones.
     type: int
     default: 20
 seealso:

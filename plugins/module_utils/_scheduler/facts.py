@@ -12,6 +12,7 @@ compare the RETURN of the module with these types.
 
 from __future__ import annotations
 
+import json
 import math
 import types
 import typing as t
@@ -20,8 +21,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import P
 
 MAX_TEXT_LENGTH = 4000
 MAX_LIST_LENGTH = 1000
-# Together with 100 certificates and the other fields, these stay below the maximum size of a result
-# that the controller accepts.
+# The sizes of all lines as JSON. Together with 100 certificates and the other fields, these stay below
+# the maximum size of a result that the controller accepts.
 MAX_SETTINGS_LENGTH = 32 << 10
 MAX_JOURNAL_LENGTH = 16 << 10
 MAX_NUMBER = 1e15
@@ -278,6 +279,11 @@ def _validate(value: t.Any, kind: t.Any, where: str) -> t.Any:
     if hasattr(kind, "__total__"):
         return _validate_mapping(value, kind, where)
     return _VALIDATORS[kind](value, where)
+
+
+def json_length(text: str) -> int:
+    """Return the length of a text as JSON, which has up to twelve characters for one."""
+    return len(json.dumps(text))
 
 
 def _validate_list(value: t.Any, kind: t.Any, where: str) -> list[t.Any]:

@@ -180,7 +180,7 @@ def _list_settings(loaded: t.Any) -> list[str]:
     except (ValueError, RecursionError, TypeError):
         return []
     is_short = all(len(line) <= facts.MAX_TEXT_LENGTH for line in lines)
-    is_short = is_short and sum(map(len, lines)) <= facts.MAX_SETTINGS_LENGTH
+    is_short = is_short and sum(map(facts.json_length, lines)) <= facts.MAX_SETTINGS_LENGTH
     return lines if is_short and len(lines) <= facts.MAX_LIST_LENGTH else []
 
 

@@ -471,12 +471,22 @@ def _unchecked(probed: ProbedProcess, settings_in_use: Responses) -> list[str]:
 
 
 def _last_lines(lines: t.Sequence[str]) -> list[str]:
-    """Return the last lines of the journal within the maximum length of all."""
+    """Return the last lines of the journal within the maximum length of all as JSON.
+
+    A longer line is shortened, so that at least one line is returned.
+    """
     kept: list[str] = []
     remaining = facts.MAX_JOURNAL_LENGTH
-    for line in reversed(lines):
-        remaining -= len(line)
+    for line in map(_shorten_line, reversed(lines)):
+        remaining -= facts.json_length(line)
         if remaining < 0:
             break
         kept.append(line)
     return kept[::-1]
+
+
+def _shorten_line(line: str) -> str:
+    line = line[: facts.MAX_TEXT_LENGTH]
+    while facts.json_length(line) > facts.MAX_JOURNAL_LENGTH:
+        line = line[: len(line) // 2]
+    return line

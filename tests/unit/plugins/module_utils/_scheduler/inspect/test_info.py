@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -198,8 +199,17 @@ def test_new_host_has_empty_facts(master: Master) -> None:
 def test_long_journal_keeps_its_last_lines(master: Master) -> None:
     master.systemd.lines = [f"{number:04} {'x' * 95}" for number in range(1000)]
     journal = master.query(journal_lines=1000)["journal"]
-    assert journal == master.systemd.lines[-163:]
-    assert sum(map(len, journal)) <= facts.MAX_JOURNAL_LENGTH
+    assert journal == master.systemd.lines[-160:]
+
+
+@pytest.mark.parametrize("char", ["x", '"', "\x1b", "\u4e2d", "\U0001f600"])
+def test_journal_with_long_last_line_is_within_the_limit(master: Master, char: str) -> None:
+    """The controller counts the characters of JSON, which has up to twelve for a character."""
+    for length in (200, 16_000, 200_000):
+        master.systemd.lines = [f"{number:04} {char * length}" for number in range(1000)]
+        journal = master.query(journal_lines=1000)["journal"]
+        assert journal[-1].startswith(f"0999 {char}")
+        assert 6000 < len(json.dumps(journal)) <= facts.MAX_JOURNAL_LENGTH + 2 * len(journal)
 
 
 def test_gathering_reads_the_lease_once_and_probes_nothing(master: Master) -> None:

@@ -22,6 +22,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.repor
     status,
     table,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.settings import (
+    parse_config,
+)
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _results
 
 from tests.support.host import RESULT
@@ -102,16 +105,27 @@ def test_longest_result_gives_a_report_of_bounded_size(path: tuple[str, ...], el
         assert len(metrics.render_metrics(document)) < MAX_METRICS_BYTES
 
 
-def test_largest_result_of_an_honest_host_is_accepted() -> None:
+def longest_settings(char: str) -> list[str]:
+    """Return the longest settings that the module returns, with values of this character."""
+    for width in range(25, 0, -2):
+        config = {f"f{number:03}": char * width for number in range(1000)}
+        if listed := parse_config(json.dumps(config).encode())["listed"]:
+            return list(listed)
+    raise AssertionError(char)
+
+
+@pytest.mark.parametrize("char", ["x", '"', "\x1b", "\u4e2d", "\U0001f600"])
+def test_largest_result_of_an_honest_host_is_accepted(char: str) -> None:
     """An adopted scheduler has the longest settings, and a kubeconfig has 100 trusted CAs."""
     result = compared("m2", "m1")
     fingerprint = ":".join(["00"] * 32)
     certificate = {**RESULT["certificates"][0], "fingerprint_sha256": fingerprint}
     result["certificates"] = [certificate] * 101
-    settings = ["x" * (facts.MAX_SETTINGS_LENGTH // 1000)] * 1000
+    settings = longest_settings(char)
     arguments = [f"--flag-{number}={'x' * 20}" for number in range(200)]
     result["process"] = {**result["process"], "settings": settings, "arguments": arguments}
-    result["journal"] = ["x" * 200] * (facts.MAX_JOURNAL_LENGTH // 200)
+    line = char * 200
+    result["journal"] = [line] * (facts.MAX_JOURNAL_LENGTH // len(json.dumps(line)))
     assert host_result(result)["certificates"] == [certificate] * 101
     size = len(json.dumps(result))
-    assert 90 << 10 < size < _results.MAX_RESULT_BYTES
+    assert 80 << 10 < size < _results.MAX_RESULT_BYTES
