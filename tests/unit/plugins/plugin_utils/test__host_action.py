@@ -7,10 +7,8 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 import inspect
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,6 +19,8 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._host_action import HostAction
+
+from tests.support.texts import assert_clean
 
 ACTIONS = Path(__file__).resolve().parents[4] / "plugins/action"
 ESCAPES = "\x1b[31m \x9b2J \x7f \u202e \r\x07"
@@ -77,24 +77,6 @@ def displayed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     shown: list[str] = []
     monkeypatch.setattr(Display, "warning", lambda _self, text, *_more, **_also: shown.append(text))
     return shown
-
-
-def texts(value: Any) -> Iterator[str]:
-    """Return all texts in a value."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    if isinstance(value, dict):
-        value = [*value, *value.values()]
-    if isinstance(value, (list, tuple)):
-        for entry in value:
-            yield from texts(entry)
-    elif isinstance(value, str):
-        yield value
-
-
-def assert_clean(value: Any) -> None:
-    for text in texts(value):
-        assert text.replace("\n", "").replace("\t", "").isprintable(), ascii(text)
 
 
 def test_result_of_a_module_keeps_its_known_keys() -> None:

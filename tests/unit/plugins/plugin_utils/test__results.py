@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _results
 
+from tests.support.texts import all_texts, assert_clean
+
 HOSTILE = {
     "ansible_facts": {"kube_scheduler_ca_key": "/etc/shadow"},
     "add_host": {"host_name": "evil"},
@@ -95,8 +97,8 @@ ESCAPES = "\x1b[31m\x9b2J\x7f\u202e\r\x07"
 )
 def test_texts_of_known_keys_become_clean_lines(value: Any) -> None:
     result = _results.filter_result({"reasons": value}, ["reasons"])
-    assert str(result["reasons"]).isprintable()
-    assert "\\x" not in str(result["reasons"])
+    assert_clean(result)
+    assert not any("\n" in text for text in all_texts(result))
 
 
 def test_other_texts_keep_their_lines() -> None:
