@@ -242,10 +242,10 @@ def test_killed_leader_fires_no_false_alert(lab: Any, prometheus: Prometheus) ->
 def test_stopped_standby_fires_its_alert(lab: Any, prometheus: Prometheus) -> None:
     standby = next(name for name in lab.names if name != lab.leader())
     lab.host(standby).check_output("systemctl stop %s", UNIT)
-    wait_for(lambda: "KubeSchedulerDown" in prometheus.firing(), 60)
+    wait_for(lambda: "KubeSchedulerMemberDown" in prometheus.firing(), 60)
     alerts = [one for one in prometheus.asked("alerts")["alerts"] if one["state"] == "firing"]
     assert {(one["labels"]["alertname"], one["labels"]["host"]) for one in alerts} == {
-        ("KubeSchedulerDown", standby)
+        ("KubeSchedulerMemberDown", standby)
     }
     assert alerts[0]["annotations"]["summary"] == f"kube_masters: {standby} does not respond"
     prometheus.report()
@@ -257,4 +257,4 @@ def test_alert_fires_if_all_members_are_stopped(lab: Any, prometheus: Prometheus
     for name in lab.names:
         lab.host(name).check_output("systemctl stop %s", UNIT)
     wait_for(lambda: "KubeSchedulerLeaderless" in prometheus.firing(), 90)
-    assert "KubeSchedulerDown" in prometheus.firing()
+    assert "KubeSchedulerMemberDown" in prometheus.firing()

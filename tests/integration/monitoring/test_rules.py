@@ -86,7 +86,7 @@ FIRING: dict[str, list[tuple[tuple[str, str], ...]]] = {
             ),
         )
     ],
-    "Down": [(scraped("up", "1x60 0x60", "m3"),)],
+    "MemberDown": [(scraped("up", "1x60 0x60", "m3"),)],
     "Versions": [(scraped("kubernetes_build_info", "1x120", "m3", git_version="v1.36.1"),)],
     "Pending": [
         tuple(

@@ -43,7 +43,7 @@ ALERT_PROPERTIES = {
     "Leaderless": ("critical", "no-leader"),
     "Leaders": ("critical", "several-leaders"),
     "Transitions": ("warning", "the-leader-changes-often"),
-    "Down": ("warning", "a-member-does-not-respond"),
+    "MemberDown": ("warning", "a-member-does-not-respond"),
     "Versions": ("warning", "versions-differ"),
     "Pending": ("critical", "pods-stay-pending-all-members-are-healthy"),
     "Slow": ("warning", "scheduling-is-slow"),
@@ -324,14 +324,14 @@ def _leader_alerts(
     if not metric:
         return
     thresholds, selector = settings.alerts, cluster.selector
-    leaders = f"(sum({metric}{selector}) or vector(0))"
+    leaders = f"sum({metric}{selector})"
     # A change of the leader changes two series: one of the old leader, and one of the new leader.
-    transitions = f"(sum(changes({metric}{selector}[1h])) or vector(0)) / 2"
+    transitions = f"sum(changes({metric}{selector}[1h])) / 2"
     # The timeout tolerates one late scrape and one lost scrape.
     max_failover = f"{math.ceil(cluster.timings.crash_bound + 2 * _seconds(settings.interval))}s"
     yield Alert(
         "Leaderless",
-        f"{leaders} < 1",
+        f"({leaders} or vector(0)) < 1",
         thresholds["leaderless"] or max_failover,
         "no kube-scheduler is the leader",
     )
@@ -354,7 +354,7 @@ def _process_alerts(
 ) -> t.Iterator[Alert]:
     selector = cluster.selector
     yield Alert(
-        "Down", f"up{selector} < 1", thresholds["down"], "{{ $labels.host }} does not respond"
+        "MemberDown", f"up{selector} < 1", thresholds["down"], "{{ $labels.host }} does not respond"
     )
     # The label is named gitVersion before 1.21. A missing label does not split the groups.
     versions = f"count(count by (git_version, gitVersion) (kubernetes_build_info{selector}))"

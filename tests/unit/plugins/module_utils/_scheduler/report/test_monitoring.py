@@ -181,7 +181,7 @@ def test_default_thresholds_follow_from_timings_and_renewal_window() -> None:
     [
         ("leaderless", "2m", "Leaderless", "for", "2m"),
         ("leaders", "3m", "Leaders", "for", "3m"),
-        ("down", "4m", "Down", "for", "4m"),
+        ("down", "4m", "MemberDown", "for", "4m"),
         ("transitions", 9, "Transitions", "expr", "> 9"),
         ("certificate", "3d", "Certificate", "expr", "< 259200"),
         ("pending", "7m", "Pending", "for", "7m"),
