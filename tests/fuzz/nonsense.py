@@ -738,6 +738,7 @@ def _binary(world: World) -> dict[str, list[Any]]:
 def _variables(world: World) -> dict[str, list[Any]]:
     """Return nonsense for variables of the role, by their names without the prefix."""
     unit_paths = ["", "x", "/", "/a b", "/a/", "/a//b", "/a%n", "/a\nb", "/a;b", "relative/x"]
+    directories = [path for path in unit_paths if path != "/a/"]
     times = ["15", "0s", "15m", "1.5s", "-1s", "15 s", "x", "9999999999s"]
     files = [
         world.at(f"odd/{name}") for name in ("nothing", "directory", "empty", "garbage", "torn.pem")
@@ -809,7 +810,7 @@ def _variables(world: World) -> dict[str, list[Any]]:
             ["a/b"],
             [["nice"]],
         ],
-        "bin_dir": unit_paths,
+        "bin_dir": directories,
         "user": ["", " ", "a b", "-x", "a\nb", "1a", "a:b", "%u"],
         "ca_cert": [
             *files,
@@ -865,7 +866,7 @@ def _variables(world: World) -> dict[str, list[Any]]:
         "extra_sans": [[name] for name in NAMES],
         "renew_before": [*(text for text in DURATIONS if text), "8760h", "9000h", "0%", "100%"],
         "kubeconfig_path": unit_paths,
-        "log_dir": unit_paths,
+        "log_dir": directories,
         "bind_address": ["", "x", "127.0.0.1/8", "::1%lo", "1.2.3", "localhost", " 127.0.0.1"],
         "secure_port": [0, -1, 65536, 2**64],
         "lease_duration": [*times, "10s"],

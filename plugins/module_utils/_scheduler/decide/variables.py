@@ -28,11 +28,30 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.names
 
 # Only playbooks and the tests of the lab read these variables, which have the prefix of the role.
 OTHER_VARIABLES = ("hosts", "confirm", "admin_kubeconfig")
+# Variables of kubespray with the same prefix, and the variable of this role with the same purpose.
+# Source: roles/kubernetes/control-plane/defaults/main/kube-scheduler.yml of kubespray.
+KUBESPRAY_VARIABLES = {
+    "client_conn_extra_opts": "config: {clientConnection: …}",
+    "config_extra_opts": "config",
+    "extenders": "config: {extenders: …}",
+    "leader_elect_extra_opts": "config: {leaderElection: …}",
+    "leader_elect_lease_duration": "lease_duration",
+    "leader_elect_renew_deadline": "renew_deadline",
+    "profiles": "config: {profiles: …}",
+}
 VariablesSpec = t.Mapping[str, dict[str, t.Any]]
 """Type, choices and elements of each variable."""
 
 WHOLE_SECONDS = re.compile(r"([1-9][0-9]{0,8})s")
 CHECKSUM = re.compile(r"sha256:[0-9a-fA-F]{64}|sha512:[0-9a-fA-F]{128}")
+# Without a value, such a variable is empty, as in `kube_scheduler_config:`.
+EMPTY_VALUES: dict[str, t.Any] = {
+    "apiservers": [],
+    "config": {},
+    "extra_args": {},
+    "extra_sans": [],
+}
+DIRECTORY_OPTIONS = ("bin_dir", "log_dir")
 ELECTION_FIELDS = {
     "lease_duration": "leaseDuration",
     "renew_deadline": "renewDeadline",
@@ -149,7 +168,7 @@ def parse_variables(
 
     Ansible's rules convert the strings: "false" becomes false.
     """
-    known = {name: value for name, value in raw.items() if name in spec}
+    known = {name: _normalize(name, value) for name, value in raw.items() if name in spec}
     result = ArgumentSpecValidator(spec).validate(known)
     if result.error_messages:
         return None, [_add_prefix(message, spec, prefix) for message in result.error_messages]
@@ -162,6 +181,14 @@ def parse_variables(
     if missing:
         return None, missing
     return Variables(**{field.name: values[field.name] for field in fields(Variables)}), []
+
+
+def _normalize(name: str, value: t.Any) -> t.Any:
+    """Return an empty value instead of None, and a directory without a slash at its end."""
+    if value is None:
+        return EMPTY_VALUES.get(name)
+    is_directory = name in DIRECTORY_OPTIONS and isinstance(value, str)
+    return value.rstrip("/") or value if is_directory else value
 
 
 def _add_prefix(message: str, spec: VariablesSpec, prefix: str) -> str:
@@ -180,6 +207,12 @@ def warn_about_unknown_variables(
     warnings = []
     known = {*spec, *OTHER_VARIABLES}
     for name in sorted({*names} - known):
+        if name in KUBESPRAY_VARIABLES:
+            warnings.append(
+                f"{prefix}{name}: the role has no such variable; set"
+                f" {prefix}{KUBESPRAY_VARIABLES[name]}"
+            )
+            continue
         similar = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.8)
         if similar:
             warnings.append(

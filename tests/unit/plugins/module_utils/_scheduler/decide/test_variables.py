@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import yaml
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import (
     variables,
@@ -68,6 +69,50 @@ def test_wrong_type_names_the_variable() -> None:
         "kube_scheduler_pki" in line and "node, shared, provided" in line for line in errors
     ), errors
     assert any("kube_scheduler_secure_port" in line for line in errors), errors
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("apiservers", None, []),
+        ("config", None, {}),
+        ("extra_args", None, {}),
+        ("extra_sans", None, []),
+        ("bin_dir", "/opt/k8s/bin/", "/opt/k8s/bin"),
+        ("log_dir", "/var/log/kube//", "/var/log/kube"),
+    ],
+)
+def test_value_is_normalized(name: str, value: object, expected: object) -> None:
+    raw = {option: getattr(settings(), option) for option in VARIABLES_SPEC}
+    result, errors = variables.parse_variables({**raw, name: value}, VARIABLES_SPEC, PREFIX)
+    assert (getattr(result, name), errors) == (expected, [])
+
+
+def test_null_of_another_variable_is_an_error() -> None:
+    raw = {option: getattr(settings(), option) for option in VARIABLES_SPEC}
+    result, errors = variables.parse_variables({**raw, "user": None}, VARIABLES_SPEC, PREFIX)
+    assert result is None
+    assert errors == [
+        "kube_scheduler_user: has no value; set one, or remove the variable to use its default"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("profiles", "config: {profiles: …}"),
+        ("extenders", "config: {extenders: …}"),
+        ("config_extra_opts", "config"),
+        ("client_conn_extra_opts", "config: {clientConnection: …}"),
+        ("leader_elect_extra_opts", "config: {leaderElection: …}"),
+        ("leader_elect_lease_duration", "lease_duration"),
+        ("leader_elect_renew_deadline", "renew_deadline"),
+    ],
+)
+def test_variable_of_kubespray_causes_a_warning(name: str, advice: str) -> None:
+    assert variables.warn_about_unknown_variables([name], VARIABLES_SPEC, PREFIX) == [
+        f"kube_scheduler_{name}: the role has no such variable; set kube_scheduler_{advice}"
+    ]
 
 
 def test_similar_variable_name_causes_a_warning() -> None:
