@@ -62,8 +62,8 @@ options:
     description:
       - Condition to wait for. Each condition requires that the module observes a renewal by the
         holder.
-      - V(leader) accepts any holder. V(holder) accepts only the holder in O(holder). V(change)
-        accepts any holder except that in O(holder).
+      - V(leader) accepts any holder. With V(holder), the holder of the lease must be the one in the
+        option O(holder). V(change) accepts any holder except that one.
       - Without this option, the module reads until the lease changes or expires, or until
         O(timeout) has passed.
     type: str

@@ -21,7 +21,7 @@ CODE_SPAN = re.compile(r"`[^`]*`|\]\([^)]*\)")
 
 
 def sentences(text: str) -> list[str]:
-    """Split a text, without fragments that have fewer than three words outside of code spans."""
+    """Split a text into sentences, and omit fragments with fewer than three words outside of code spans."""
     flat = " ".join(text.split())
     parts = SENTENCE_END.split(flat)
     return [part for part in parts if len(WORD.findall(CODE_SPAN.sub("", part))) > 2]

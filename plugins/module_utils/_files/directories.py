@@ -193,6 +193,6 @@ class _UserGuard:
         ):
             raise FilesError(
                 f"root cannot create {self._path!r} safely: {self._account.pw_name} can write to"
-                f" {way.place!r} and could create a link there; set a path below a directory of"
-                " root"
+                f" {way.place!r} and could create a link there; set a path below a directory that"
+                " only root can write to"
             )

@@ -33,9 +33,10 @@ class DirectoryOwner(t.NamedTuple):
 
 
 def can_take_directory(path: str, uid: int) -> bool:
-    """Return whether root can take a directory from a user.
+    """Return whether the role can change the owner of a directory from a user to root.
 
-    Root never takes a directory in `/`, such as /etc, or a home directory or a directory above it.
+    The role never does so for a directory in `/`, such as /etc, or for a home directory or a
+    directory above it.
     """
     if os.path.dirname(path) == "/":
         return False

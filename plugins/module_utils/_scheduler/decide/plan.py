@@ -346,7 +346,7 @@ def _compute_bounds(inputs: PlanInputs, host: dict[str, t.Any], version: str) ->
 
 
 def _longest_timings(timings: ElectionTimings, host: dict[str, t.Any]) -> ElectionTimings:
-    """Return the longer of the planned times and the times in use on the host.
+    """Return for each election time the longer of the planned time and the time in use on the host.
 
     Until all members are rolled, each member waits for the times that the holder wrote to the
     lease.
