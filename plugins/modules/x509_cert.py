@@ -120,7 +120,8 @@ options:
       - Key usages, with the names of C(openssl) (V(digitalSignature)) or C(cfssl)
         (V(digital signature)).
       - If neither this option nor a profile sets usages, the default is C(digitalSignature) and
-        C(keyEncipherment), or for a CA C(keyCertSign) and C(cRLSign).
+        C(keyEncipherment), or for a CA C(keyCertSign) and C(cRLSign). A certificate without
+        C(serverAuth) has only C(digitalSignature) by default.
       - The module omits a usage that the key type does not allow, such as C(keyEncipherment) for
         all types except RSA.
     type: list
@@ -129,6 +130,7 @@ options:
     description:
       - Extended key usages, with the names of C(openssl) (V(clientAuth)) or C(cfssl)
         (V(client auth)).
+      - Another usage is set by its object identifier, such as V(1.3.6.1.5.5.7.3.17).
       - If neither this option nor a profile sets usages, the default is C(clientAuth) and
         C(serverAuth). A CA has none by default.
     type: list

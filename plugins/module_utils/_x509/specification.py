@@ -159,11 +159,11 @@ def parse_certificate_spec(options: CertificateOptions) -> CertificateSpec:
 def _parse_usages(
     options: CertificateOptions, *, is_ca: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    usages: dict[str, tuple[str, ...]] = {}
-    for field, default in (_CA_USAGES if is_ca else _LEAF_USAGES).items():
-        given = options.get(field)
-        usages |= parse_usages(default if given is None else given, field, (field,))
-    key_usage = usages["key_usage"]
+    defaults = _CA_USAGES if is_ca else _LEAF_USAGES
+    extended_key_usage = _parse_usage_option(options, defaults, "extended_key_usage")
+    if not is_ca and "serverAuth" not in extended_key_usage:
+        defaults = {**defaults, "key_usage": ["digitalSignature"]}
+    key_usage = _parse_usage_option(options, defaults, "key_usage")
     if not key_usage:
         raise X509Error("is empty; add a usage, or unset the option", option="key_usage")
     if is_ca and "keyCertSign" not in key_usage:
@@ -172,7 +172,14 @@ def _parse_usages(
         raise X509Error(
             "keyCertSign and cRLSign are for CAs; remove them, or set is_ca", option="key_usage"
         )
-    return key_usage, usages["extended_key_usage"]
+    return key_usage, extended_key_usage
+
+
+def _parse_usage_option(
+    options: CertificateOptions, defaults: t.Mapping[str, t.Sequence[str]], field: str
+) -> tuple[str, ...]:
+    given = options.get(field)
+    return parse_usages(defaults[field] if given is None else given, field, (field,))[field]
 
 
 def _parse_ca_limits(

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import typing as t
 
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
@@ -66,6 +67,12 @@ _USAGES = {
     for name, others, _library in table
     for spelling in (name, *others)
 }
+_NAMES_OF_IDENTIFIERS = {identifier: name for name, _others, identifier in _EXTENDED_KEY_USAGES}
+# The second number after 0 or 1 is at most 39 (X.660). Go reads no number above 2^31-1.
+_OBJECT_IDENTIFIER = re.compile(
+    r"([01]\.[1-3]?[0-9]|2\.(0|[1-9][0-9]{0,9}))(\.(0|[1-9][0-9]{0,9})){1,20}"
+)
+_MAX_ARC = 1 << 31
 _LIBRARY_USAGE = {name: library for name, _others, library in (*_KEY_USAGES, *_EXTENDED_KEY_USAGES)}
 
 
@@ -74,20 +81,30 @@ def parse_usages(
 ) -> dict[str, tuple[str, ...]]:
     """Sort usages into the fields key_usage and extended_key_usage.
 
-    A name can have the spelling of OpenSSL or cfssl. Raises X509Error for a name that belongs to
-    none of `fields`. `option` is the name of the option.
+    A name can have the spelling of OpenSSL or cfssl. An extended key usage can also be an object
+    identifier, such as 1.3.6.1.5.5.7.3.17. Raises X509Error for a name that belongs to none of
+    `fields`. `option` is the name of the option.
     """
     sorted_names: dict[str, list[str]] = {field: [] for field in fields}
     for name in names:
-        field, canonical = _USAGES.get(_plain(str(name)), ("", ""))
+        field, canonical = _USAGES.get(_plain(str(name)), _identify(str(name)))
         if field not in fields:
-            allowed = ", ".join(sorted(known for kind, known in _USAGES.values() if kind in fields))
+            allowed = sorted({known for kind, known in _USAGES.values() if kind in fields})
             raise X509Error(
-                f"unknown usage {str(name)[:80]!a}; use one of {allowed}", option=option
+                f"unknown usage {str(name)[:80]!a}; use one of {', '.join(allowed)}", option=option
             )
         if canonical not in sorted_names[field]:
             sorted_names[field].append(canonical)
     return {field: tuple(sorted(values)) for field, values in sorted_names.items()}
+
+
+def _identify(text: str) -> tuple[str, str]:
+    """Return the field and the name of an object identifier; empty texts for any other text."""
+    if not _OBJECT_IDENTIFIER.fullmatch(text):
+        return "", ""
+    if any(int(arc) >= _MAX_ARC for arc in text.split(".")):
+        return "", ""
+    return "extended_key_usage", _NAMES_OF_IDENTIFIERS.get(text, text)
 
 
 def select_usable(key_usage: tuple[str, ...], key_type: str) -> tuple[str, ...]:
@@ -121,15 +138,15 @@ def describe_key_usage(usage: x509.KeyUsage) -> list[str]:
 
 def build_extended_key_usage(names: t.Iterable[str]) -> x509.ExtendedKeyUsage:
     """Convert extended key usages to the type of the cryptography library."""
-    return x509.ExtendedKeyUsage([x509.ObjectIdentifier(_LIBRARY_USAGE[name]) for name in names])
+    return x509.ExtendedKeyUsage([x509.ObjectIdentifier(oid) for oid in oids_of(names).values()])
 
 
 def oids_of(names: t.Iterable[str]) -> dict[str, str]:
     """Return the object identifiers of extended key usages, by name."""
-    return {name: _LIBRARY_USAGE[name] for name in names}
+    return {name: _LIBRARY_USAGE.get(name, name) for name in names}
 
 
 def describe_extended_key_usage(usage: t.Iterable[x509.ObjectIdentifier]) -> list[str]:
     """Return the names of extended key usages, sorted; for an unknown usage, its identifier."""
-    names = {oid: name for name, _others, oid in _EXTENDED_KEY_USAGES}
-    return sorted(names.get(oid.dotted_string, oid.dotted_string) for oid in usage)
+    identifiers = [oid.dotted_string for oid in usage]
+    return sorted(_NAMES_OF_IDENTIFIERS.get(text, text) for text in identifiers)

@@ -22,6 +22,8 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.specificat
     parse_key_kind,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.usages import (
+    build_extended_key_usage,
+    describe_extended_key_usage,
     parse_usages,
     select_usable,
 )
@@ -228,3 +230,40 @@ def test_all_usages_of_cfssl_are_known() -> None:
     found = parse_usages(names.split("|"), "x", ("key_usage", "extended_key_usage"))
     assert (len(found["key_usage"]), len(found["extended_key_usage"])) == (9, 12)
     assert json.dumps(found)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("1.3.6.1.5.5.7.3.17", "1.3.6.1.5.5.7.3.17"),
+        ("1.3.6.1.5.5.7.3.2", "clientAuth"),
+        ("2.999.2147483647", "2.999.2147483647"),
+    ],
+)
+def test_extended_key_usage_can_be_an_object_identifier(given: str, expected: str) -> None:
+    spec = parse_certificate_spec({"subject": {"CN": "x"}, "extended_key_usage": [given]})
+    assert spec.extended_key_usage == (expected,)
+    built = build_extended_key_usage(spec.extended_key_usage)
+    assert describe_extended_key_usage(built) == [expected]
+
+
+@pytest.mark.parametrize("given", ["1.3", "1.40.1", "3.1.1", "1.3.06", "1.3.2147483648", "1.3.6."])
+def test_invalid_object_identifier_is_rejected(given: str) -> None:
+    with pytest.raises(X509Error) as caught:
+        parse_usages([given], "extended_key_usage", ("extended_key_usage",))
+    assert str(caught.value).count("anyExtendedKeyUsage") == 1
+
+
+@pytest.mark.parametrize(
+    ("extended", "expected"),
+    [
+        (["clientAuth"], ("digitalSignature",)),
+        (["serverAuth"], ("digitalSignature", "keyEncipherment")),
+        (None, ("digitalSignature", "keyEncipherment")),
+    ],
+)
+def test_only_a_server_certificate_has_key_encipherment_by_default(
+    extended: list[str] | None, expected: tuple[str, ...]
+) -> None:
+    spec = parse_certificate_spec({"subject": {"CN": "x"}, "extended_key_usage": extended})
+    assert spec.key_usage == expected
