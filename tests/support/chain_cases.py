@@ -55,19 +55,9 @@ CA_USAGE = key_usage(DIGITAL_SIGNATURE, CERT_SIGN, CRL_SIGN)
 LEAF_USAGE = key_usage(DIGITAL_SIGNATURE)
 CA = (basic(), CA_USAGE)
 BOTH = extended(CLIENT, SERVER)
-# Primes of 500 bits, because the library generates no RSA key of less than 1024 bits.
-SHORT_PRIMES = (
-    int(
-        "e1270ae703c68ddf29706a67dd63d6ad00912445908be4119c2a9a1a6c6fd61a1cf6eb1141070c7e"
-        "76027fd063b1540799bbda15a27cf6cbef91ff0fee157",
-        16,
-    ),
-    int(
-        "fdf58a42997ccc53277ce16be4a7764630d6f65b11cee49529101ad7d86e4fc67c3566b10c240a9f"
-        "1507c354c3a04d26e590a336404927e5bcd5d3a8dda13",
-        16,
-    ),
-)
+# Mersenne primes, because the library generates no RSA keys of these sizes.
+SHORT_PRIMES = ((1 << 127) - 1, (1 << 607) - 1)
+LONG_PRIMES = ((1 << 4253) - 1, (1 << 4423) - 1)
 
 
 class Case(NamedTuple):
@@ -411,7 +401,10 @@ CASES: dict[str, Verdict] = {
     "a compressed point": Verdict(compressed, False),
     "an RSA key without parameters": Verdict(lambda: rsa_encoding(b""), False),
     "an RSA key limited to RSASSA-PSS": Verdict(lambda: rsa_encoding(b"", kind=10), False),
-    "an RSA key of 1000 bits": Verdict(lambda: raw_rsa(SHORT_PRIMES, 65537), False),
+    "an RSA key of more than 8192 bits": Verdict(
+        lambda: raw_rsa(LONG_PRIMES, 65537), True, "Go rejects the key in a handshake"
+    ),
+    "an RSA key of 734 bits": Verdict(lambda: raw_rsa(SHORT_PRIMES, 65537), False),
     "an RSA key with a usual exponent": Verdict(lambda: raw_rsa(usual_primes(), 65537), True),
     "an RSA key with an exponent of 33 bits": Verdict(
         lambda: raw_rsa(usual_primes(), (1 << 32) + 15), False

@@ -26,6 +26,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.chain_cert
     UnusableError,
     parse_chain_certificate,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.keys import key_kind_of
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library import DAMAGE_ERRORS
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.signatures import (
     has_valid_signature,
@@ -38,6 +39,8 @@ with contextlib.suppress(ImportError):
 USAGES = {"clientAuth": "1.3.6.1.5.5.7.3.2", "serverAuth": "1.3.6.1.5.5.7.3.1"}
 UNTRUSTED = "is not signed by a trusted CA"
 _MAX_SIGNATURE_CHECKS = 100
+# The limit of crypto/tls for the certificates that a server or client sends, unlike for anchors.
+_MAX_HANDSHAKE_BITS = 8192
 _Chain = list[ChainCertificate]
 
 
@@ -75,9 +78,12 @@ def find_chain_problem(
 
 def _parse_intermediate(certificate: x509.Certificate) -> ChainCertificate:
     try:
-        return parse_chain_certificate(certificate)
+        parsed = parse_chain_certificate(certificate)
+        if (key_kind_of(parsed.public_key).size or 0) > _MAX_HANDSHAKE_BITS:
+            raise UnusableError(f"has an RSA key of more than {_MAX_HANDSHAKE_BITS} bits")
     except UnusableError as error:
         raise UnusableError(f"comes with an intermediate certificate that {error}") from None
+    return parsed
 
 
 def _explain_anchor(anchor: x509.Certificate, issuers: t.Collection[bytes]) -> str:

@@ -34,3 +34,8 @@ def test_damaged_certificate_gives_a_reason(title: str) -> None:
         encoded = bytearray(case.anchors[0].encoded)
         encoded[choose.randrange(len(encoded))] ^= 1 << choose.randrange(8)
         case._replace(anchors=[case.anchors[0]._replace(encoded=bytes(encoded))]).decide(NOW)
+
+
+def test_intermediate_with_a_long_rsa_key_is_rejected() -> None:
+    problem = CASES["an RSA key of more than 8192 bits"].build().decide(NOW)
+    assert "an intermediate certificate that has an RSA key of more than 8192 bits" in problem
