@@ -8,10 +8,13 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
+
 from tests.support import rotation
 from tests.support.lab import UNIT, wait_for
 
 
+@pytest.mark.nightly
 def test_leader_with_expired_certificates_is_unhealthy(lab: Any) -> None:
     name = lab.leader()
     host = lab.host(name)

@@ -75,6 +75,7 @@ def test_rollout_stops_at_the_first_failure(lab: Any, bind_pod: Callable[[], str
     assert lab.site().code == 0
 
 
+@pytest.mark.nightly
 def test_process_older_than_its_files_is_stale(lab: Any) -> None:
     """A killed run can leave a process that is older than its files.
 

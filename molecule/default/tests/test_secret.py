@@ -56,6 +56,7 @@ def succeeded(run: Run, secret: str) -> Run:
     return run
 
 
+@pytest.mark.nightly
 def test_secret_configuration_is_private_and_in_use(
     lab: Any, secret: str, tmp_path: Path, bind_pod: Callable[[], str]
 ) -> None:
