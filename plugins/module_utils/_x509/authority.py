@@ -19,6 +19,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     X509Error,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
+    encode_subject,
     parse_certificates,
     read_fields,
     read_public_key,
@@ -206,7 +207,7 @@ def _find_signing_problems(certificate: x509.Certificate, spec: CertificateSpec)
     """Yield the reasons why the CA cannot sign the specified certificate."""
     fields = read_fields(certificate)
     if fields is None or not _can_write_subject(certificate):
-        yield "has a subject or an extension that the library cannot read; use another CA"
+        yield "has a subject or an extension that the library cannot read or write; use another CA"
         return
     if not fields["is_ca"]:
         yield "is not a CA: its basicConstraints lack CA:TRUE; use another CA"
@@ -225,8 +226,9 @@ def _find_signing_problems(certificate: x509.Certificate, spec: CertificateSpec)
 
 
 def _can_write_subject(certificate: x509.Certificate) -> bool:
+    """Return whether the library writes the subject unchanged, as the issuer of a certificate."""
     try:
-        return certificate.subject is not None
+        return certificate.subject.public_bytes() == encode_subject(certificate)
     except LIBRARY_ERRORS:
         return False  # Such as a name in T61 that is not UTF-8.
 

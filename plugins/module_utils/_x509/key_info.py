@@ -19,6 +19,8 @@ with contextlib.suppress(ImportError):
 
 _RSA_PSS = "1.2.840.113549.1.1.10"
 _CURVES = ("secp224r1", "secp256r1", "secp384r1", "secp521r1")
+_UNCOMPRESSED_POINT = b"\x04"
+"""First byte of a point, after the number of unused bits. Old libraries write the form they read."""
 _MIN_RSA_BITS = 1024
 _MAX_RSA_EXPONENT = (1 << 31) - 1
 
@@ -29,7 +31,7 @@ def find_key_problem(key_info: der.Element, public: t.Any) -> str:
     `key_info` is the field subjectPublicKeyInfo, and `public` is its key, None if the library does
     not support it. The text completes "the certificate …". Raises DerError.
     """
-    algorithm, _bits = der.require(key_info, der.SEQUENCE).children()
+    algorithm, bits = der.require(key_info, der.SEQUENCE).children()
     if der.read_oid(der.require(algorithm, der.SEQUENCE).children()[0]) == _RSA_PSS:
         return (
             "has a public key of the type RSASSA-PSS, which Kubernetes does not support (it supports"
@@ -41,9 +43,11 @@ def find_key_problem(key_info: der.Element, public: t.Any) -> str:
     elif isinstance(public, ec.EllipticCurvePublicKey):
         if public.curve.name not in _CURVES:
             problem = f"has a key on the curve {public.curve.name}"
+        elif bits.content[1:2] != _UNCOMPRESSED_POINT:
+            problem = "has a compressed public key"
     elif not isinstance(public, ed25519.Ed25519PublicKey):
         problem = "has a public key that is not of the type RSA, ECC or Ed25519"
-    # The library also reads other encodings, such as compressed points.
+    # The library also reads other encodings.
     if not problem and encode_public_key(public) != key_info.encoded:
         problem = "has a public key in another encoding"
     return f"{problem}, which Kubernetes does not support" if problem else ""

@@ -26,6 +26,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.arguments 
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
     read_fields,
+    read_public_key,
     read_validity,
     serialize_certificate,
 )
@@ -556,12 +557,14 @@ def test_ca_with_a_name_that_the_library_cannot_read_is_rejected(host: Host, ca:
     made = root(subject=chains.name("K\u00f6ln".encode("latin-1"), chains.T61))
     ca.key, ca.certificate = made.key, made.certificate
     ca.write()
-    with pytest.raises(X509Error, match="the library cannot read"):
+    with pytest.raises(X509Error, match="the library cannot read or write"):
         host.run()
 
 
 def test_ca_with_a_key_for_pss_only_is_rejected(host: Host, ca: Ca) -> None:
     made = rsa_encoding(b"", kind=10).anchors[0]
+    if read_public_key(made.certificate) is None:
+        pytest.skip("this version of the library cannot read such a key")
     ca.key, ca.certificate = made.key, made.certificate
     ca.write()
     with pytest.raises(X509Error, match="a public key of the type RSASSA-PSS") as caught:

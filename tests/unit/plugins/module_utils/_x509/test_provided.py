@@ -13,6 +13,9 @@ import pytest
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.authority import (
     CertificateAuthority,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.certificate import (
+    read_public_key,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.provided import (
     ProvidedFile,
     check_provided_pair,
@@ -134,6 +137,8 @@ def test_ca_that_kubernetes_accepts_is_accepted(ca: Ca, anchor: chains.Entity) -
 
 def test_ca_with_a_key_for_pss_only_is_rejected_with_the_reason(ca: Ca) -> None:
     case = chain_cases.rsa_encoding(b"", kind=10)
+    if read_public_key(case.anchors[0].certificate) is None:
+        pytest.skip("this version of the library cannot read such a key")
     files = (pem(case.leaf.certificate), key_pem(case.leaf.key), chains.pem_of(case.anchors[0]))
     line = "\n".join(refused(ca, *files))
     assert "leads to a CA that has a public key of the type RSASSA-PSS" in line
