@@ -334,7 +334,7 @@ def test_leader_that_stops_renewing_is_detected_during_the_wait(
         master.moves = number == 0
 
     observed = record_checks(monkeypatch, ahead)
-    master.query(timeout=1)
+    master.query(timeout=3)
     assert len(observed) > 3
     assert not any(answer["lease"] and answer["lease"]["moving"] for answer in observed[2:])
 
