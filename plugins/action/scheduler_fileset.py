@@ -8,15 +8,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.errors import AnsibleActionFail
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
-    PlanError,
-    ProbeError,
-)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import facts
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.decide import adopt
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
-    _arguments,
     _module_arguments,
     _results,
     _seal,
@@ -50,15 +44,13 @@ class ActionModule(HostAction):
     ) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         host = str((task_vars or {}).get("inventory_hostname", ""))
-        try:
-            arguments = _module_arguments.expand_fileset(self._task.args, host)
-        except PlanError as error:
-            raise AnsibleActionFail(str(error)) from None
+        arguments = self.expand_arguments(lambda args: _module_arguments.expand_fileset(args, host))
         _module_arguments.open_secrets(arguments, host)
-        _arguments.discard(self._task)
         kept = self.run_module(arguments, task_vars, FILESET_RESULT_KEYS)
         if not _seal.is_without_result(kept):
-            kept |= _validate(kept, host)
+            kept |= self.validate_result(
+                facts.validate_fileset_result, kept, host, "scheduler_fileset"
+            )
         for line in adopt.describe_kept_files(host, kept.get("kept")):
             self._display.display(line)
         return (
@@ -66,13 +58,3 @@ class ActionModule(HostAction):
             | _seal.seal_module_result(kept, host, _seal.FILESET)
             | _results.interpreter_facts(self)
         )
-
-
-def _validate(result: dict[str, t.Any], host: str) -> facts.ReceivedFilesetResult:
-    try:
-        return facts.validate_fileset_result(result)
-    except ProbeError as error:
-        raise AnsibleActionFail(
-            f"{host}: invalid result of scheduler_fileset ({error});"
-            " check which host responds at its address"
-        ) from None

@@ -16,8 +16,6 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.utils.path import unfrackpath
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     CollectionError,
-    PlanError,
-    ProbeError,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler import (
     facts,
@@ -38,7 +36,6 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.metrics_cl
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.preview import preview_pair
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
-    _arguments,
     _module_arguments,
     _results,
     _seal,
@@ -73,12 +70,10 @@ class ActionModule(HostAction):
     def run(self, tmp: str | None = None, task_vars: Vars | None = None) -> Vars:
         result: Vars = super().run(tmp, task_vars)
         self.vars: Vars = task_vars or {}
-        try:
-            arguments = _module_arguments.expand_info(self._task.args, self._host, self._read_text)
-        except PlanError as error:
-            raise AnsibleActionFail(str(error)) from None
+        arguments = self.expand_arguments(
+            lambda args: _module_arguments.expand_info(args, self._host, self._read_text)
+        )
         _module_arguments.open_secrets(arguments, self._host)
-        _arguments.discard(self._task)
         self._set_previous_lease(arguments)
         if SERVING_OPTION in arguments:
             raise AnsibleActionFail(
@@ -94,7 +89,9 @@ class ActionModule(HostAction):
         is_failed = module_result.get("failed") or module_result.get("unreachable")
         if is_failed or "hostname" not in module_result:
             return result | self._failure(module_result)
-        valid = self._validate(module_result)
+        valid = self.validate_result(
+            facts.validate_module_result, module_result, self._host, "scheduler_info"
+        )
         result.update(valid)
         result["changed"] = False
         result["drift"] = drift + valid["drift"]
@@ -129,15 +126,6 @@ class ActionModule(HostAction):
         except (AttributeError, KeyError, TypeError, ValueError, IndexError):
             raise AnsibleActionFail(
                 "versions: is not a version table; see the documentation of the module"
-            ) from None
-
-    def _validate(self, module_result: Vars) -> facts.ModuleResult:
-        try:
-            return facts.validate_module_result(module_result)
-        except ProbeError as error:
-            raise AnsibleActionFail(
-                f"{self._host}: invalid result of scheduler_info ({error});"
-                " check which host responds at its address"
             ) from None
 
     def _prepare_desired(self, arguments: Vars) -> list[facts.Drift]:

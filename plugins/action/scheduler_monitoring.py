@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.errors import AnsibleActionFail
-from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import PlanError
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
-    _arguments,
     _module_arguments,
     _results,
 )
@@ -31,10 +28,8 @@ class ActionModule(HostAction):
     def run(self, tmp: str | None = None, task_vars: Vars | None = None) -> Vars:
         result: Vars = super().run(tmp, task_vars)
         host = str((task_vars or {}).get("inventory_hostname", ""))
-        try:
-            arguments = _module_arguments.expand_monitoring(self._task.args, host)
-        except PlanError as error:
-            raise AnsibleActionFail(str(error)) from None
-        _arguments.discard(self._task)
+        arguments = self.expand_arguments(
+            lambda args: _module_arguments.expand_monitoring(args, host)
+        )
         kept = self.run_module(arguments, task_vars, MONITORING_RESULT_KEYS)
         return result | kept | _results.interpreter_facts(self)

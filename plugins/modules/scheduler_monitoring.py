@@ -16,7 +16,7 @@ description:
     creates a directory and writes the files in it.
   - Root owns the directory and the files. The directory has mode 0750, a file has mode 0640, so
     that only root and O(group) can read them. The module corrects another owner, group or mode.
-  - If another user than root can change a parent directory of O(path), the module fails. It follows
+  - If a user other than root can change a parent directory of O(path), the module fails. It follows
     no link of another user.
   - The module checks all files before it changes the first one. It does not remove other files.
 extends_documentation_fragment:

@@ -10,20 +10,35 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     MALFORMED_DATA_ERRORS,
+    PlanError,
+    ProbeError,
 )
-from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _results
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _arguments, _results
 
 Vars = dict[str, t.Any]
+_Valid = t.TypeVar("_Valid")
 
 
 class HostAction(ActionBase):
     """Run modules whose results are not trusted."""
 
     _origin = "the result"
+
+    def expand_arguments(self, expand: t.Callable[[Vars], Vars]) -> Vars:
+        """Return the options for the module, computed from those of the task, which are discarded.
+
+        Raises AnsibleActionFail for the PlanError of `expand`.
+        """
+        try:
+            arguments = expand(self._task.args)
+        except PlanError as error:
+            raise AnsibleActionFail(str(error)) from None
+        _arguments.discard(self._task)
+        return arguments
 
     def run_module(
         self,
@@ -47,6 +62,17 @@ class HostAction(ActionBase):
             raise AnsibleConnectionFailure(_results.clean_message(error.message)) from None
         return _results.filter_result(result, known, self._origin)
 
+    def validate_result(
+        self, validate: t.Callable[[Vars], _Valid], result: Vars, host: str, module: str
+    ) -> _Valid:
+        """Return the fields that `validate` accepts. Raises AnsibleActionFail for its ProbeError."""
+        try:
+            return validate(result)
+        except ProbeError as error:
+            raise AnsibleActionFail(
+                f"{host}: invalid result of {module} ({error}); {_results.CHECK_HOST}"
+            ) from None
+
     def _parse_returned_data(self, res: Vars, *args: t.Any, **kwargs: t.Any) -> Vars:
         """Bound and clean the output before Ansible prints a part of it in warnings."""
         output = _results.limit_output(res, self._origin)
@@ -55,8 +81,5 @@ class HostAction(ActionBase):
         except (*MALFORMED_DATA_ERRORS, AnsibleError) as error:
             # The text of the error can repeat any text of the host.
             problem = f"its JSON cannot be decoded ({type(error).__name__})"
-            return {
-                "failed": True,
-                "msg": f"{self._origin} is rejected: {problem}; {_results.CHECK_HOST}",
-            }
+            return _results.reject(self._origin, problem)
         return _results.drop_execution_keys(parsed)

@@ -45,7 +45,11 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.setti
     parse_settings,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.times import current_utc
-from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _envelope, _seal
+from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import (
+    _envelope,
+    _results,
+    _seal,
+)
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._plan_input import signing_errors
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._plan_step import (
     Step,
@@ -79,7 +83,7 @@ def host(step: Step) -> Vars:
     except MALFORMED_DATA_ERRORS as error:
         raise PlanError(
             f"{step.host}: invalid facts of this host ({describe_error(error)});"
-            " check which host responds at its address"
+            f" {_results.CHECK_HOST}"
         ) from None
     adoption = _compare_adoption(step, facts, draft)
     inputs = adopt.AdoptionInputs(draft.v.accepted, plan.map_root_directories(draft.v), step.prefix)

@@ -35,8 +35,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.spec 
     MONITORING_SPEC,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pem import (
-    normalize_pem,
-    split_certificates,
+    normalize_certificates,
 )
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils import _envelope, _seal, _vault
 from ansible_collections.kube_ha.scheduler.plugins.plugin_utils._report_mode import MODE_VARIABLE
@@ -131,8 +130,8 @@ class Step:
     def reject_foreign_values(self) -> None:
         """Raise PlanError if this host has values of variables that only the role can set.
 
-        This check precedes the first contact with the host. The role registers its
-        results later. Only extra variables outrank registered results.
+        This check precedes the first contact with the host. The role registers its results later.
+        Only extra variables outrank registered results.
         """
         self.reject_facts(self.host, self.vars.get("ansible_facts"))
         foreign = [
@@ -245,12 +244,9 @@ class Step:
         except FilesError as error:
             raise PlanError(f"{option}: on the controller, {error}") from None
         if content is None:
-            raise PlanError(
-                f"{option}: cannot read {path} on the controller: {os.strerror(errno.ENOENT)};"
-                " correct the file or the path"
-            )
+            raise _unreadable(option, path, os.strerror(errno.ENOENT))
         self._reject_key(option, path, content)
-        return normalize_pem(b"\n".join(split_certificates(content))).decode("ascii", "replace")
+        return normalize_certificates(content)
 
     @classmethod
     def read_text(cls, option: str, path: str) -> str:
@@ -259,11 +255,8 @@ class Step:
             with open(path, encoding="ascii") as stream:
                 text = stream.read(MAX_TEXT_CHARACTERS)
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not ASCII text"
-            raise PlanError(
-                f"{option}: cannot read {path} on the controller: {reason};"
-                " correct the file or the path"
-            ) from None
+            reason = str(error.strerror) if isinstance(error, OSError) else "not ASCII text"
+            raise _unreadable(option, path, reason) from None
         cls._reject_key(option, path, text.encode())
         return text
 
@@ -309,4 +302,10 @@ def authorities(input_data: Vars) -> rotation.Authorities:
         input_data["ca_cert_pem"],
         input_data["new_ca_cert_pem"] or "",
         input_data["apiserver_ca_pem"],
+    )
+
+
+def _unreadable(option: str, path: str, reason: str) -> PlanError:
+    return PlanError(
+        f"{option}: cannot read {path} on the controller: {reason}; correct the file or the path"
     )

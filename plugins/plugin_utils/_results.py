@@ -19,6 +19,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     printable_line,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.facts import (
+    MAX_DIFF_LENGTH,
     MAX_LIST_LENGTH,
     MAX_TEXT_LENGTH,
 )
@@ -33,7 +34,6 @@ MAX_RESULT_BYTES = 128 << 10
 # The output also has the diff, usually two versions of a file of at most 1 MiB. The files of
 # scheduler_monitoring can be larger, so that module shortens its diffs.
 MAX_OUTPUT_CHARS = 4 << 20
-MAX_DIFF_CHARS = 64 << 10
 MAX_OUTPUT_TEXT_CHARS = 8000
 MAX_WARNINGS = 20
 MAX_INTEGER = (1 << 64) - 1
@@ -80,12 +80,16 @@ def filter_result(
         values = {name: _value(name, result[name]) for name in known if name in result}
         _check_size(values)
     except ResultError as error:
-        return {
-            "changed": kept.get("changed", False),
-            "failed": True,
-            "msg": printable_line(f"{origin} is rejected: it {error}; {CHECK_HOST}"),
-        }
+        return {"changed": kept.get("changed", False), **reject(origin, f"it {error}")}
     return kept | values
+
+
+def reject(origin: str, problem: str) -> Result:
+    """Return the failure of a result with a problem. `origin` names the host and the module."""
+    return {
+        "failed": True,
+        "msg": printable_line(f"{origin} is rejected: {problem}; {CHECK_HOST}"),
+    }
 
 
 def limit_output(output: Mapping[str, t.Any], origin: str = "the result") -> Result:
@@ -96,9 +100,8 @@ def limit_output(output: Mapping[str, t.Any], origin: str = "the result") -> Res
     kept = dict(output)
     text = str(kept.get("stdout", ""))
     if len(text) > MAX_OUTPUT_CHARS:
-        limit = f"has {len(text) >> 20} MiB, and the maximum is {MAX_OUTPUT_CHARS >> 20} MiB"
-        error = f"{origin} is rejected: it {limit}; {CHECK_HOST}"
-        kept["stdout"] = json.dumps({"failed": True, "msg": error})
+        limit = f"it has {len(text) >> 20} MiB, and the maximum is {MAX_OUTPUT_CHARS >> 20} MiB"
+        kept["stdout"] = json.dumps(reject(origin, limit))
     else:
         kept["stdout"] = _printable(text)
     kept.pop("stdout_lines", None)
@@ -131,7 +134,7 @@ def interpreter_facts(action: object) -> Result:
 
 def clean_message(value: t.Any) -> str:
     """Return a message of Ansible or of a host as one printable line of bounded length."""
-    return printable_line(" ".join(str(value)[:MAX_DIFF_CHARS].split()))
+    return printable_line(" ".join(str(value)[:MAX_DIFF_LENGTH].split()))
 
 
 # --- the keys of Ansible
@@ -194,7 +197,7 @@ def _clean_event(value: t.Any, name: str = "", depth: int = 0) -> t.Any:
 
 def _clean_diff(diff: t.Any) -> t.Any:
     """Return one diff or a list of diffs with clean lines, shortened to the limit of all."""
-    cleaned, remaining = [], MAX_DIFF_CHARS
+    cleaned, remaining = [], MAX_DIFF_LENGTH
     for entry in (diff if isinstance(diff, list) else [diff])[:MAX_WARNINGS]:
         sides = entry if isinstance(entry, Mapping) else {}
         shown = {}
@@ -207,7 +210,7 @@ def _clean_diff(diff: t.Any) -> t.Any:
 
 
 def _clean_side(side: t.Any, limit: int) -> tuple[t.Any, int]:
-    """Return a side of a diff and its size. Ansible prints a side that is no text as JSON."""
+    """Return a side of a diff and its size. Ansible prints a side as JSON if it is not text."""
     if isinstance(side, str):
         text = _clean_lines(side, limit)
         return text, len(text)
@@ -232,7 +235,8 @@ def _value(name: str, value: t.Any, depth: int = 0) -> t.Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, (int, float)):
-        # Since ansible-core 2.19, a host can add a text to a number. Only the number is kept.
+        # Since ansible-core 2.19, a host can tag a number, and Ansible displays the tag. The
+        # conversion drops the tag.
         return int(value) if isinstance(value, int) else float(value)
     if not isinstance(value, (list, tuple, Mapping)):
         raise ResultError(f"has a value of the type {type(value).__name__}")
@@ -275,7 +279,8 @@ def _clean_lines(value: t.Any, limit: int) -> str:
 
 def _printable(text: str) -> str:
     """Return the text with a space instead of each control character except tab and newline."""
-    # Since ansible-core 2.19, a host can add a text to a text. A copy has no such addition.
+    # Since ansible-core 2.19, a host can tag a text, and Ansible displays the tag. The copy has no
+    # tag.
     text = text[:]
     # This test is fast, and the output of a module usually passes it.
     if text.replace("\n", "").replace("\t", "").isprintable():

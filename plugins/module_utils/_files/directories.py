@@ -107,8 +107,8 @@ def give_directory(path: str, user: str, mode: int, *, dry: bool = False) -> boo
 def own_directory(path: str, gid: int, mode: int, *, dry: bool = False) -> bool:
     """Give a directory with this group and mode to root; create missing directories of its path.
 
-    Returns whether a directory changed, or would change with `dry`. Raises FilesError if another
-    user than root can change a name in a parent directory.
+    Returns whether a directory changed, or would change with `dry`. Raises FilesError if a user
+    other than root can change a name in a parent directory.
     """
     guard = paths.make_guard(path)
 

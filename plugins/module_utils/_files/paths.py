@@ -255,7 +255,7 @@ def is_swapped(path: str) -> bool:
 
 
 def list_risks(path: str) -> list[walk.Risk]:
-    """Return why another user than root could change what the path of a directory leads to.
+    """Return why a user other than root could change what the path of a directory leads to.
 
     Each directory of the path is checked, up to the first that is missing. Raises OSError.
     """

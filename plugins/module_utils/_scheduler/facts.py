@@ -21,10 +21,12 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import P
 
 MAX_TEXT_LENGTH = 4000
 MAX_LIST_LENGTH = 1000
-# The sizes of all lines as JSON. Together with 100 certificates and the other fields, these stay below
-# the maximum size of a result that the controller accepts.
+# The maximum lengths of all lines as JSON. With 100 certificates and the other fields, a result
+# stays below the maximum size that the controller accepts.
 MAX_SETTINGS_LENGTH = 32 << 10
 MAX_JOURNAL_LENGTH = 16 << 10
+MAX_DIFF_LENGTH = 64 << 10
+"""Maximum length of all diffs of one result."""
 MAX_NUMBER = 1e15
 OTHER_DIGEST = "its digest belongs to another file set"
 """End of the drift reason of a unit whose only difference is the digest of the file set."""
@@ -169,7 +171,7 @@ class Apiserver(t.TypedDict):
 
 
 class UnsafePath(t.TypedDict):
-    """A directory or link with which another user than root can redirect a path of the role."""
+    """A directory or link with which a user other than root can redirect a path of the role."""
 
     path: str
     reason: str  # one clause with the path, such as "'/etc/kubernetes' belongs to k8s"
@@ -282,7 +284,7 @@ def _validate(value: t.Any, kind: t.Any, where: str) -> t.Any:
 
 
 def json_length(text: str) -> int:
-    """Return the length of a text as JSON, which has up to twelve characters for one."""
+    """Return the length of a text as JSON, which writes up to twelve characters for one."""
     return len(json.dumps(text))
 
 

@@ -179,9 +179,12 @@ def _list_settings(loaded: t.Any) -> list[str]:
         lines = list(_flatten(_secrets.withhold(loaded), ""))
     except (ValueError, RecursionError, TypeError):
         return []
-    is_short = all(len(line) <= facts.MAX_TEXT_LENGTH for line in lines)
-    is_short = is_short and sum(map(facts.json_length, lines)) <= facts.MAX_SETTINGS_LENGTH
-    return lines if is_short and len(lines) <= facts.MAX_LIST_LENGTH else []
+    is_short = (
+        len(lines) <= facts.MAX_LIST_LENGTH
+        and all(len(line) <= facts.MAX_TEXT_LENGTH for line in lines)
+        and sum(map(facts.json_length, lines)) <= facts.MAX_SETTINGS_LENGTH
+    )
+    return lines if is_short else []
 
 
 def _flatten(value: t.Any, path: str) -> t.Iterator[str]:

@@ -40,8 +40,9 @@ with contextlib.suppress(ImportError):
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
 
-# The positions of the names in a certificate, without the optional version.
-_ISSUER, _SUBJECT = 2, 4
+_NameField = t.Literal["issuer", "subject"]
+_NAME_POSITIONS = {"issuer": 2, "subject": 4}
+"""The positions of the names in a certificate, without the optional version."""
 CertificateFields = dict[str, t.Any]
 Chain = t.Sequence["x509.Certificate | None"]
 """A certificate and its intermediates. If a certificate cannot be parsed, its entry is None."""
@@ -131,31 +132,29 @@ def read_fields(certificate: x509.Certificate) -> CertificateFields | None:
 
 def describe_subject(certificate: x509.Certificate) -> dict[str, t.Any]:
     """Return the subject like `describe_name`. Raises the errors of the library."""
-    return _describe(certificate, lambda: certificate.subject, _SUBJECT)
+    return _describe(certificate, "subject")
 
 
 def describe_issuer(certificate: x509.Certificate) -> dict[str, t.Any]:
     """Return the issuer like `describe_name`. Raises the errors of the library."""
-    return _describe(certificate, lambda: certificate.issuer, _ISSUER)
+    return _describe(certificate, "issuer")
 
 
 def format_subject(certificate: x509.Certificate) -> str:
     """Return the subject on one line, in the format of RFC 4514."""
-    return _format(lambda: certificate.subject, lambda: describe_subject(certificate))
+    return _format(certificate, "subject")
 
 
 def format_issuer(certificate: x509.Certificate) -> str:
     """Return the issuer on one line, in the format of RFC 4514."""
-    return _format(lambda: certificate.issuer, lambda: describe_issuer(certificate))
+    return _format(certificate, "issuer")
 
 
-def _format(
-    read_name: t.Callable[[], x509.Name], describe: t.Callable[[], dict[str, t.Any]]
-) -> str:
+def _format(certificate: x509.Certificate, field: _NameField) -> str:
     with contextlib.suppress(*LIBRARY_ERRORS):
-        return read_name().rfc4514_string()
+        return str(getattr(certificate, field).rfc4514_string())
     try:
-        name = describe()
+        name = _describe(certificate, field)
     except DAMAGE_ERRORS:
         return "unreadable"
     parts = [
@@ -166,30 +165,28 @@ def _format(
     return ",".join(reversed(parts))  # RFC 4514 begins with the last attribute.
 
 
-def _describe(
-    certificate: x509.Certificate, read_name: t.Callable[[], x509.Name], position: int
-) -> dict[str, t.Any]:
+def _describe(certificate: x509.Certificate, field: _NameField) -> dict[str, t.Any]:
     try:
-        return describe_name(read_name())
+        return describe_name(getattr(certificate, field))
     except LIBRARY_ERRORS:  # The library rejects T61 that is not UTF-8.
-        return describe_encoded_name(_encode_name(certificate, position))
+        return describe_encoded_name(_encode_name(certificate, field))
 
 
 def encode_subject(certificate: x509.Certificate) -> bytes:
     """Return the subject in the DER of the certificate."""
-    return _encode_name(certificate, _SUBJECT)
+    return _encode_name(certificate, "subject")
 
 
 def encode_issuer(certificate: x509.Certificate) -> bytes:
     """Return the issuer in the DER of the certificate."""
-    return _encode_name(certificate, _ISSUER)
+    return _encode_name(certificate, "issuer")
 
 
-def _encode_name(certificate: x509.Certificate, position: int) -> bytes:
+def _encode_name(certificate: x509.Certificate, field: _NameField) -> bytes:
     encoded = certificate.public_bytes(serialization.Encoding.DER)
     tbs = der.read_single(encoded, der.SEQUENCE).children()[0]
     fields = [field for field in tbs.children() if field.tag in (der.INTEGER, der.SEQUENCE)]
-    return fields[position].encoded
+    return fields[_NAME_POSITIONS[field]].encoded
 
 
 def _read_digest(certificate: x509.Certificate) -> str | None:

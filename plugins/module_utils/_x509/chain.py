@@ -183,8 +183,8 @@ class _Search:
         chains = [[leaf]] if is_anchor else list(self._extend([leaf]))
         if not chains:
             return next(iter(self.reasons), UNTRUSTED)
-        limits: list[str | None] = [*usages]
-        for usage in limits or [None]:
+        required: list[str | None] = [*usages] or [None]
+        for usage in required:
             problems = [_check_chain(chain, usage) for chain in chains]
             if "" not in problems:
                 return problems[0]

@@ -45,8 +45,6 @@ _NEVER_CRITICAL = {
 }
 _REQUIRE_EXPLICIT_POLICY = 0
 _MAX_PATH_LENGTH = (1 << 63) - 1
-
-
 _PRINTABLE = re.compile(rb"[A-Za-z0-9'()+,./: =?*&-]*")
 
 
@@ -66,12 +64,12 @@ def _is_bmp(content: bytes) -> bool:
 
 
 _TEXT_CHECKS: dict[int, t.Callable[[bytes], bool]] = {
-    0x0C: _is_utf8,
-    0x12: lambda content: not content.strip(b"0123456789 "),
-    0x13: lambda content: _PRINTABLE.fullmatch(content) is not None,
-    0x14: lambda _content: True,  # T61
-    0x16: bytes.isascii,
-    0x1E: _is_bmp,
+    der.UTF8_STRING: _is_utf8,
+    der.NUMERIC_STRING: lambda content: not content.strip(b"0123456789 "),
+    der.PRINTABLE_STRING: lambda content: _PRINTABLE.fullmatch(content) is not None,
+    der.T61_STRING: lambda _content: True,
+    der.IA5_STRING: bytes.isascii,
+    der.BMP_STRING: _is_bmp,
 }
 """The formats of names by tag, each with the function that checks the content."""
 

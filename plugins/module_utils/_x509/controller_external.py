@@ -45,8 +45,7 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.library im
     require_cryptography,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.pem import (
-    normalize_pem,
-    split_certificates,
+    normalize_certificates,
 )
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.request import verify_request
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509.specification import (
@@ -132,12 +131,8 @@ def prepare_external_task(
     _require_one_authority(parse_authorities(content, ca_path), ca_path, spec)
     request = paths.read(options["csr_path"], limit=MAX_REQUEST_BYTES) or b""
     arguments = select_target_options(args, options)
-    arguments[CA_CERTIFICATE_OPTION] = normalize_pem(
-        b"\n".join(split_certificates(content))
-    ).decode("ascii", "replace")
-    arguments[CERTIFICATE_OPTION] = normalize_pem(b"\n".join(_read_received(source, read))).decode(
-        "ascii", "replace"
-    )
+    arguments[CA_CERTIFICATE_OPTION] = normalize_certificates(content)
+    arguments[CERTIFICATE_OPTION] = _read_received(source, read)
     arguments[REQUEST_OPTION] = request.decode("ascii", "replace")
     return ExternalTask(arguments, spec, ca_path, options["csr_path"], source)
 
@@ -156,15 +151,15 @@ def _check_external_path(option: str, path: str | None, find: FindFile) -> None:
     require_readable(option, path, find)
 
 
-def _read_received(source: str, read: ReadFile) -> list[bytes]:
-    """Return the certificates from the external CA; none if the file is missing or empty."""
+def _read_received(source: str, read: ReadFile) -> str:
+    """Return the certificates from the external CA as PEM; "" if the file is missing or empty."""
     content = read(source) or b""
     if b"PRIVATE KEY-----" in content:
         raise X509Error(
             f"{source!r} contains a private key, which the host must not receive; remove the key",
             option="certificate_source",
         )
-    certificates = split_certificates(content)
+    certificates = normalize_certificates(content)
     if content.strip() and not certificates:
         raise X509Error(
             f"{source!r} contains no certificate in PEM format; save the issued certificate there",

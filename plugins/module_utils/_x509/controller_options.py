@@ -57,8 +57,8 @@ def validate_task_options(
 ) -> dict[str, t.Any]:
     """Return the options of a task with full paths and the values of the profile.
 
-    Without `need_key`, the key of the CA is not required. `read` reads the profile. Raises X509Error, and the errors of the
-    profile.
+    Without `need_key`, the key of the CA is not required. `read` reads the profile. Raises
+    X509Error, and the errors of the profile.
     """
     rules = dict(CERTIFICATE_ARGUMENT_RULES)
     if not need_key:

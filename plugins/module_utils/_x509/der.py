@@ -16,8 +16,11 @@ import typing as t
 
 BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING = 0x01, 0x02, 0x03, 0x04
 OBJECT_IDENTIFIER, SEQUENCE, SET = 0x06, 0x30, 0x31
+UTF8_STRING, NUMERIC_STRING, PRINTABLE_STRING = 0x0C, 0x12, 0x13
+T61_STRING, IA5_STRING, BMP_STRING = 0x14, 0x16, 0x1E
 _CONTEXT, _CONSTRUCTED = 0x80, 0x20
-_MAX_OID_NUMBER = (1 << 31) - 1
+MAX_OID_NUMBER = (1 << 31) - 1
+"""The largest number in an object identifier that Go reads."""
 
 
 class DerError(ValueError):
@@ -130,7 +133,7 @@ def read_oid(element: Element) -> str:
     """
     numbers, number = [], 0
     for octet in read_raw_oid(element):
-        if number > _MAX_OID_NUMBER >> 7:
+        if number > MAX_OID_NUMBER >> 7:
             raise DerError("an object identifier with a large number")
         number = number << 7 | octet & 0x7F
         if not octet & 0x80:

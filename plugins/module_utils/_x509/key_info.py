@@ -20,7 +20,7 @@ with contextlib.suppress(ImportError):
 _RSA_PSS = "1.2.840.113549.1.1.10"
 _CURVES = ("secp224r1", "secp256r1", "secp384r1", "secp521r1")
 _UNCOMPRESSED_POINT = b"\x04"
-"""First byte of a point, after the number of unused bits. Old libraries write the form they read."""
+"""First byte of a point. Old versions of the library write a point in the form that they read."""
 _MIN_RSA_BITS = 1024
 _MAX_RSA_EXPONENT = (1 << 31) - 1
 
@@ -43,7 +43,7 @@ def find_key_problem(key_info: der.Element, public: t.Any) -> str:
     elif isinstance(public, ec.EllipticCurvePublicKey):
         if public.curve.name not in _CURVES:
             problem = f"has a key on the curve {public.curve.name}"
-        elif bits.content[1:2] != _UNCOMPRESSED_POINT:
+        elif der.read_bit_string(bits)[0][:1] != _UNCOMPRESSED_POINT:
             problem = "has a compressed public key"
     elif not isinstance(public, ed25519.Ed25519PublicKey):
         problem = "has a public key that is not of the type RSA, ECC or Ed25519"

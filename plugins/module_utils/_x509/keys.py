@@ -172,7 +172,10 @@ def parse_private_key(
             pem[pem.index(b"-----BEGIN " + label) :], passphrase if encrypted else None
         )
     except LIBRARY_ERRORS:  # The messages of the library are unhelpful.
-        reason = "the passphrase is incorrect, or the key is damaged; correct the passphrase, or replace the key"
+        reason = (
+            "the passphrase is incorrect, or the key is damaged; correct the passphrase, or replace"
+            " the key"
+        )
         raise X509Error(
             f"{path!r} cannot be read as a private key:"
             f" {reason if encrypted else 'it is damaged or of an unknown type; replace it'}"

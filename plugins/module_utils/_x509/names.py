@@ -38,7 +38,7 @@ _MAX_CHARS = {short: max_chars for short, _oid, max_chars, _others in _ATTRIBUTE
 _OIDS = {short: oid for short, oid, _max, _others in _ATTRIBUTES}
 _BY_OID = {oid: short for short, oid in _OIDS.items()}
 _ORDER = list(_OIDS)
-_T61_TAG, _BMP_TAG = 0x14, 0x1E
+_ENCODINGS = {der.T61_STRING: "latin-1", der.BMP_STRING: "utf-16-be"}
 Subject = tuple[tuple[str, str], ...]
 # IDNA 2003, which Python uses, and IDNA 2008 encode these characters differently.
 _DEVIATIONS = frozenset("\u00df\u03c2\u200c\u200d")
@@ -142,7 +142,7 @@ def describe_encoded_name(encoded: bytes) -> dict[str, t.Any]:
     for group in der.read_single(encoded, der.SEQUENCE).children():
         for attribute in group.children():
             oid, value = attribute.children()
-            encoding = {_T61_TAG: "latin-1", _BMP_TAG: "utf-16-be"}.get(value.tag, "utf-8")
+            encoding = _ENCODINGS.get(value.tag, "utf-8")
             number = der.read_oid(oid)
             text = value.content.decode(encoding, "replace")
             values.setdefault(_BY_OID.get(number, number), []).append(text)

@@ -73,7 +73,10 @@ class PairState(t.NamedTuple):
 
 @dataclass(frozen=True)
 class PairRun:
-    """One run of x509_cert on the host that stores the key. `issuer` is None for a self-signed certificate."""
+    """One run of x509_cert on the host that stores the key.
+
+    `issuer` is None for a self-signed certificate.
+    """
 
     module: attributes.FilesModule
     files: PairFiles

@@ -49,6 +49,11 @@ def normalize_pem(content: bytes) -> bytes:
     return b"".join(blocks)
 
 
+def normalize_certificates(content: bytes) -> str:
+    """Return the certificates of a PEM text as Kubernetes reads them, without any other text."""
+    return normalize_pem(b"\n".join(split_certificates(content))).decode("ascii", "replace")
+
+
 def _wrap(body: bytes) -> bytes:
     try:
         encoded = base64.b64encode(base64.b64decode(b"".join(body.split()), validate=True))

@@ -15,6 +15,7 @@ import typing as t
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._errors import (
     X509Error,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._x509 import der
 
 with contextlib.suppress(ImportError):
     from cryptography import x509
@@ -68,11 +69,10 @@ _USAGES = {
     for spelling in (name, *others)
 }
 _NAMES_OF_IDENTIFIERS = {identifier: name for name, _others, identifier in _EXTENDED_KEY_USAGES}
-# The second number after 0 or 1 is at most 39 (X.660). Go reads no number above 2^31-1.
+# The second number after 0 or 1 is at most 39 (X.660).
 _OBJECT_IDENTIFIER = re.compile(
     r"([01]\.[1-3]?[0-9]|2\.(0|[1-9][0-9]{0,9}))(\.(0|[1-9][0-9]{0,9})){1,20}"
 )
-_MAX_ARC = 1 << 31
 _LIBRARY_USAGE = {name: library for name, _others, library in (*_KEY_USAGES, *_EXTENDED_KEY_USAGES)}
 
 
@@ -102,7 +102,7 @@ def _identify(text: str) -> tuple[str, str]:
     """Return the field and the name of an object identifier; empty texts for any other text."""
     if not _OBJECT_IDENTIFIER.fullmatch(text):
         return "", ""
-    if any(int(arc) >= _MAX_ARC for arc in text.split(".")):
+    if any(int(number) > der.MAX_OID_NUMBER for number in text.split(".")):
         return "", ""
     return "extended_key_usage", _NAMES_OF_IDENTIFIERS.get(text, text)
 

@@ -21,6 +21,9 @@ from ansible_collections.kube_ha.scheduler.plugins.module_utils._files import (
     walk,
     write,
 )
+from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.facts import (
+    MAX_DIFF_LENGTH,
+)
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.fileset import options
 from ansible_collections.kube_ha.scheduler.plugins.module_utils._scheduler.masking import (
     withhold_difference,
@@ -30,8 +33,6 @@ DIRECTORY_MODE, FILE_MODE = 0o750, 0o640
 MAX_MONITORING_BYTES = 16 << 20
 """Maximum size of a file. The scrape job and the rules grow with the number of clusters."""
 MAX_NAME_BYTES = 200
-MAX_DIFF_CHARS = 64 << 10
-"""Maximum length of all diffs, as on the controller, which rejects an output of more than 4 MiB."""
 FOREIGN = "(withheld, because the file has another owner, group or mode)"
 
 Diff = dict[str, str]
@@ -180,8 +181,11 @@ def _diff(path: str, before: str, after: str) -> Diff:
 
 
 def _shorten_diffs(diffs: t.Sequence[Diff]) -> list[Diff]:
-    """Return the diffs, with each side shortened to what remains of the limit of all."""
-    shortened, remaining = [], MAX_DIFF_CHARS
+    """Return the diffs, with each side shortened to the remaining length.
+
+    Otherwise, the controller could reject the result after the files have changed.
+    """
+    shortened, remaining = [], MAX_DIFF_LENGTH
     for diff in diffs:
         sides = {}
         for side in ("before", "after"):

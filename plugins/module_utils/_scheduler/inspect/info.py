@@ -471,9 +471,9 @@ def _unchecked(probed: ProbedProcess, settings_in_use: Responses) -> list[str]:
 
 
 def _last_lines(lines: t.Sequence[str]) -> list[str]:
-    """Return the last lines of the journal within the maximum length of all as JSON.
+    """Return the last lines of the journal, up to the maximum length of all lines as JSON.
 
-    A longer line is shortened, so that at least one line is returned.
+    Each line is shortened to this length, so the last line is always returned.
     """
     kept: list[str] = []
     remaining = facts.MAX_JOURNAL_LENGTH
