@@ -97,6 +97,12 @@ def _check_attribute(location: str, short: str, value: object) -> None:
         raise X509Error(
             f"has {len(value)} characters; use at most {_MAX_CHARS[short]}", option=location
         )
+    size = len(value.encode())
+    if short == "CN" and size > _MAX_CHARS[short]:
+        # The library counts the bytes of this attribute, unlike RFC 5280.
+        raise X509Error(
+            f"has {size} bytes in UTF-8; use at most {_MAX_CHARS[short]} bytes", option=location
+        )
     if short == "C" and not re.fullmatch(r"[A-Z]{2}", value):
         raise X509Error(
             f"{value!r} is not a country code; use two capital letters (ISO 3166), such as CN",

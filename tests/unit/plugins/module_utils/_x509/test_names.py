@@ -110,6 +110,20 @@ def test_unknown_attribute_or_second_common_name_is_rejected(options: Any, names
     one_line(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a" * 65, "has 65 characters; use at most 64"),
+        ("\U0001d400" * 16 + "0", "has 65 bytes in UTF-8; use at most 64 bytes"),
+    ],
+)
+def test_common_name_that_is_too_long_is_rejected(name: str, message: str) -> None:
+    with pytest.raises(X509Error) as caught:
+        parse_subject({"CN": name}, [])
+    assert one_line(caught.value).endswith(message)
+    parse_subject({"CN": name[1:]}, [])
+
+
 @given(
     st.dictionaries(st.sampled_from(["CN", "O", "OU", "L", "ST", "C", "E"]), st.text(max_size=70))
 )
